@@ -1,0 +1,296 @@
+"""Starting or joining Ray safely, and leaving nothing of it behind.
+
+A private Ray belongs to this process: its own token, its own directory, no dashboard, no regard for ``RAY_ADDRESS``.
+Whatever a start changes in the process (environment, signal handlers, loggers) is put back.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+from cluster.joining import check_joinable
+from cluster.processes import end_processes, session_directory
+from cluster.resources import Node, object_store
+from ensemble.config import ExecutionConfig
+from ensemble.errors import ClusterLostError, UsageError
+
+PRIVATE_GRACE = 2.0
+"""Seconds of silence after which a private Ray is lost: its processes are on this machine, so they are dead."""
+JOINED_GRACE = 30.0
+"""The same for a joined cluster, whose head may be restarted; Ray itself aborts this process after 60."""
+SHUTDOWN_GRACE = 3.0
+
+
+class Session:
+    """A running Ray.
+
+    Attributes:
+        private: Started by and for this process, or joined.
+        nodes: What there was at the start.
+        address: ``HOST:PORT`` of the head.
+        node_id: The node that this process is connected to.
+        directory: Of a private Ray, else None.
+        notes: What was decided and has to be said.
+    """
+
+    def __init__(self, undo: ExitStack, *, directory: Path | None, notes: tuple[str, ...]) -> None:
+        context = ray.get_runtime_context()
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        self._owner = os.getpid()
+        self.private = directory is not None
+        self.directory = directory
+        self.notes = notes
+        self.address: str = context.gcs_address
+        self.node_id: str = context.get_node_id()
+        self.nodes = tuple(
+            Node(cpus=node["Resources"].get("CPU", 0.0), gpus=node["Resources"].get("GPU", 0.0))
+            for node in alive
+        )
+        (here,) = (node for node in alive if node["NodeID"] == self.node_id)
+        host, _, port = self.address.rpartition(":")
+        self._watch = _Watch(
+            {
+                f"its head at {self.address}": (host.strip("[]"), int(port)),
+                "its node on this machine": (here["NodeManagerAddress"], here["NodeManagerPort"]),
+            },
+            grace=PRIVATE_GRACE if self.private else JOINED_GRACE,
+        )
+        undo.callback(self._watch.stop)
+        self._undo = undo
+        atexit.register(self.close)
+
+    def check(self) -> None:
+        """Return while the cluster is there.
+
+        Raises:
+            ClusterLostError: its head, or the node that this process hangs on, has been silent for too long.
+        """
+        lost = self._watch.lost
+        if lost is not None:
+            raise ClusterLostError(
+                f"the Ray cluster was lost: {lost} has not answered for {self._watch.grace:g} s; everything committed "
+                "is safe: go on with `ensemble resume`"
+            )
+
+    def close(self) -> None:
+        """End the session: of a private Ray no process and no file stays. Safe to call twice, and in a fork."""
+        if os.getpid() != self._owner:
+            return
+        if self.directory is not None and self._watch.lost is not None:
+            # A clean shutdown waits for those who cannot answer any more; workers would train on meanwhile.
+            end_processes(self.directory, grace=0.0)
+        self._undo.close()
+        atexit.unregister(self.close)
+
+
+def start(execution: ExecutionConfig, *, worker_environment: Mapping[str, str]) -> Session:
+    """Start a private Ray, or join the cluster at ``execution.address``.
+
+    To be called on the main thread: the processes of a private Ray die with the thread that started them.
+
+    Args:
+        execution: ``address`` and ``insecure``.
+        worker_environment: Environment variables of a private Ray's workers; in a joined cluster they come with each
+            worker instead.
+
+    Raises:
+        UsageError: Ray already runs in this process, or the address cannot or may not be joined.
+        ClusterLostError: Ray did not start.
+    """
+    if ray.is_initialized():
+        raise UsageError(
+            "Ray already runs in this process; end it with ray.shutdown() first, or train with --pool serial"
+        )
+    undo = ExitStack()
+    try:
+        if execution.address is None:
+            directory, notes = _start_private(undo, worker_environment)
+            return Session(undo, directory=directory, notes=notes)
+        address, settings = check_joinable(execution.address, insecure=execution.insecure)
+        _initialize(undo, settings, address=address)
+        return Session(undo, directory=None, notes=())
+    except BaseException:
+        undo.close()
+        raise
+
+
+def _start_private(undo: ExitStack, worker_environment: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
+    directory = undo.enter_context(session_directory())
+    token = directory / "token"
+    descriptor = os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    memory = _free_memory()
+    size, note = (None, None) if memory is None else object_store(memory=memory, shared=_free_shared_memory())
+    undo.callback(end_processes, directory, grace=SHUTDOWN_GRACE)
+    settings = {**worker_environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    _initialize(
+        undo,
+        settings,
+        address="local",
+        include_dashboard=False,
+        object_store_memory=size,
+        _temp_dir=str(directory),
+    )
+    return directory, () if note is None else (note,)
+
+
+def _initialize(undo: ExitStack, settings: Mapping[str, str], **options: Any) -> None:
+    """``ray.init``, after which environment, warnings, signal handlers are as before, and the terminal stays silent."""
+    # Set again by later calls of Ray's.
+    undo.callback(_restore, dict(os.environ), ["RAY_CLIENT_MODE"])
+    undo.callback(_reload_authentication)
+    undo.enter_context(_silence())
+    undo.callback(ray.shutdown)
+    with (
+        _environment(settings, private=options["address"] == "local"),
+        _signal_handlers(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        _reload_authentication()
+        try:
+            ray.init(log_to_driver=False, configure_logging=False, **options)
+        except Exception as error:
+            raise ClusterLostError(f"Ray did not start: {type(error).__name__}: {error}") from error
+
+
+def _reload_authentication() -> None:
+    """Ray reads mode and token once a process; a second session has others."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str], *, private: bool) -> Iterator[None]:
+    """Settings for as long as Ray starts: its processes inherit them, the user's own later ones do not."""
+    before = dict(os.environ)
+    if private:
+        # A token in the environment outranks its file; a Redis in the environment would be shared with others.
+        for name in ("RAY_AUTH_TOKEN", "RAY_REDIS_ADDRESS"):
+            os.environ.pop(name, None)
+    os.environ.update(settings)
+    # Ray's next default, and without a warning: num_gpus=0 leaves CUDA_VISIBLE_DEVICES alone; the worker hides GPUs.
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    try:
+        yield
+    finally:
+        rays = {name for name in {*before, *os.environ} if name.startswith("RAY_")}
+        _restore(before, {*settings, *rays, "PYTHONBREAKPOINT"})
+
+
+def _restore(before: Mapping[str, str], names: Iterable[str]) -> None:
+    for name in names:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _signal_handlers() -> Iterator[None]:
+    """Keep SIGTERM's handler, which ``ray.init`` replaces."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Ray off the terminal.
+
+    ``log_to_driver=False`` silences the workers, not the raylet, whose notices of dead workers are printed on standard
+    output by a thread of ``ray.init``; they come home as failures of their task, so nothing is lost.
+    """
+    logger, printer = logging.getLogger("ray"), ray._private.worker
+    handlers, propagate, prints = list(logger.handlers), logger.propagate, printer._worker_logs_enabled
+    logger.handlers[:], logger.propagate = [logging.NullHandler()], False
+    printer._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        printer._worker_logs_enabled = prints
+
+
+class _Watch:
+    """Asks each second whether the cluster's ports still answer.
+
+    Streams go from worker to driver without the head, so a dead one is not noticed by waiting for events, and calls
+    that need it hang.
+    """
+
+    def __init__(self, endpoints: Mapping[str, tuple[str, int]], *, grace: float) -> None:
+        self.grace = grace
+        self.lost: str | None = None
+        self._endpoints = endpoints
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cluster-watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        answered = dict.fromkeys(self._endpoints, time.monotonic())
+        while not self._stop.wait(1.0):
+            for name, endpoint in self._endpoints.items():
+                if _answers(endpoint):
+                    answered[name] = time.monotonic()
+                elif time.monotonic() - answered[name] >= self.grace:
+                    self.lost = name
+                    return
+
+
+def _answers(endpoint: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(endpoint, timeout=2.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _free_memory() -> int | None:
+    """Bytes that this process may still take, by the machine and by its control group; None where neither is told."""
+    readings: list[Callable[[], int]] = [
+        lambda: int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024,
+        lambda: (
+            int(Path("/sys/fs/cgroup/memory.max").read_text())
+            - int(Path("/sys/fs/cgroup/memory.current").read_text())
+        ),
+    ]
+    found = []
+    for read in readings:
+        try:
+            found.append(read())
+        except (OSError, ValueError, IndexError):  # not Linux, or no limit
+            continue
+    return max(0, min(found)) if found else None
+
+
+def _free_shared_memory() -> int:
+    try:
+        stats = os.statvfs("/dev/shm")
+    except OSError:
+        return 0
+    return stats.f_frsize * stats.f_bavail

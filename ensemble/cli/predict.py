@@ -1,0 +1,50 @@
+"""``ensemble predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ensemble.reports.printable import printable
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--data", metavar="SOURCE", required=True, help="Rows to predict.")
+@click.option(
+    "--out", metavar="FILE", required=True, help="FILE.csv, FILE.parquet, FILE.npz, or - for CSV here."
+)
+@click.option(
+    "--combine",
+    type=click.Choice(["average", "vote", "parameters", "greedy"]),
+    help="How members are combined.  [default: as the run was told]",
+)
+@click.option(
+    "--force", is_flag=True, help="Predict with averaged parameters even where that is ill-advised."
+)
+@click.option("--data-dir", metavar="DIR", help="Where the files of a named data set lie.")
+@click.option(
+    "--net", metavar="MODULE:FUNCTION", help="Your own network again, where the run was made with one."
+)
+def predict(
+    run: Path, data: str, out: str, combine: str | None, force: bool, data_dir: str | None, net: str | None
+) -> None:
+    """Predict new rows with uncertainty, and write a table."""
+    from ensemble.data.load import load_rows
+    from ensemble.reports.prediction_files import STANDARD_OUTPUT, PredictionWriter
+    from ensemble.runs.functions import check_function
+    from ensemble.runs.prediction import load_networks
+    from ensemble.runs.store import RunStore
+
+    store = RunStore.open(run)
+    check_function(store, "net", net)
+    with PredictionWriter(out) as writer:
+        networks = load_networks(store, combine or store.record.config.ensemble.combine, force=force)
+        rows = load_rows(data, store.spec, labelled=False, data_dir=data_dir)
+        if rows.note:
+            click.echo(printable(rows.note), err=True)
+        for table in networks.predict(rows.x):
+            writer.write(table)
+    if out != STANDARD_OUTPUT:
+        click.echo(f"{len(rows.x):,} rows predicted by {networks.described}: {out}", err=True)

@@ -1,0 +1,93 @@
+"""Greedy selection of predictors on held-out rows (Caruana et al. 2004, “Ensemble selection”)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensemble.combining.predictions import Array, Floats, Integers, Task
+from ensemble.errors import EnsembleError
+
+PROBABILITY_FLOOR = 1e-12
+"""Below this a probability counts as this in a logarithm, so that one row cannot make a loss infinite."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which predictors were taken.
+
+    Attributes:
+        weights: ``(predictors,)`` how often each was chosen; `average` divides by their sum.
+        order: Predictors in the order they were taken, repetitions included.
+        scores: Score on the held-out rows after each of them, falling strictly.
+    """
+
+    weights: Integers
+    order: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+def greedy(p: Array, y: Array, *, task: Task, rounds: int = 100) -> Selection:
+    """Add, with replacement, the predictor that lowers the loss of the average most, until none does.
+
+    Starts from the best single predictor. Of equally good candidates one already chosen is taken before a new
+    one, then the lowest index, so that the selection stays small and does not depend on chance.
+
+    Args:
+        p: ``(predictors, rows, outputs)`` on rows no predictor was trained on.
+        y: ``(rows,)`` class indices or targets.
+        task: The loss is the NLL of averaged probabilities; for regression that of the mixture, or the RMSE
+            where predictors have no variance.
+        rounds: At most so many choices.
+
+    Raises:
+        EnsembleError: there are no rows to select on.
+    """
+    predictors, rows = p.shape[:2]
+    if rows == 0:
+        raise EnsembleError("greedy selection needs held-out rows, but there are none")
+    parts, loss = _classification(p, y) if task == "classification" else _regression(p, y)
+    total = np.zeros(parts.shape[1:])
+    weights = np.zeros(predictors, dtype=np.int64)
+    order: list[int] = []
+    scores: list[float] = []
+    while len(order) < rounds:
+        losses = np.array([loss((total + part) / (len(order) + 1)) for part in parts])
+        lowest = losses.min()
+        if scores and not lowest < scores[-1]:
+            break
+        best = np.flatnonzero(losses == lowest)
+        chosen = int(best[np.argmax(weights[best] > 0)])
+        total += parts[chosen]
+        weights[chosen] += 1
+        order.append(chosen)
+        scores.append(float(lowest))
+    return Selection(weights=weights, order=tuple(order), scores=tuple(scores))
+
+
+Loss = Callable[[Floats], float]
+
+
+def _classification(p: Array, y: Array) -> tuple[Floats, Loss]:
+    """The averaged NLL needs the true class's probability alone: parts ``(predictors, rows)``."""
+    parts = p[:, np.arange(p.shape[1]), y].astype(np.float64)
+    return parts, lambda mean: float(-np.log(np.maximum(mean, PROBABILITY_FLOOR)).mean())
+
+
+def _regression(p: Array, y: Array) -> tuple[Floats, Loss]:
+    """Moments about the target, which average linearly: parts ``(predictors, moments, rows)``."""
+    error = p[:, :, 0].astype(np.float64) - y
+    if p.shape[2] == 1:
+        return error[:, None], lambda mean: float(np.sqrt((mean[0] ** 2).mean()))
+    variance = p[:, :, 1].astype(np.float64)
+    return np.stack([error, error**2, variance], axis=1), _mixture_nll
+
+
+def _mixture_nll(mean: Floats) -> float:
+    error, square, inner = mean
+    variance = inner + np.maximum(
+        square - error**2, 0
+    )  # the spread of means is not negative but for rounding
+    return float((0.5 * np.log(2 * np.pi * variance) + error**2 / (2 * variance)).mean())

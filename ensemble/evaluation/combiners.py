@@ -1,0 +1,117 @@
+"""Every way of making one prediction out of many, scored on the test rows from the same predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ensemble.combining.predictions import Array, combine, vote
+from ensemble.errors import EnsembleError
+from ensemble.evaluation.held_out import HeldOut
+from ensemble.evaluation.inputs import EvaluationInput, ParameterAverage, Predictors
+from ensemble.evaluation.metrics import (
+    METRICS,
+    Metrics,
+    Scores,
+    accuracy_rows,
+    loss_rows,
+    score,
+    score_vote,
+    squared_error_rows,
+)
+
+ACCURACY_ALLOWANCE = 0.01
+RMSE_ALLOWANCE = 1.05
+"""An average of parameters is advised where it is at most one point, or 5 %, worse than the mean member."""
+
+
+@dataclass(frozen=True)
+class Combiner:
+    """One combiner on the test rows. ``scores`` is None where its predictions are not finite."""
+
+    name: str
+    scores: Scores | None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def combiners(given: EvaluationInput, held_out: HeldOut | None) -> list[Combiner]:
+    """All of them, in the order of the report: ``average``, ``vote``, ``parameters``, ``greedy``, then other
+    origins'.
+
+    Those of an origin other than the members are named ``ORIGIN/average`` and so on. There is no vote for
+    regression, and no greedy selection without validation rows.
+    """
+    found: list[Combiner] = []
+    for one in sorted(given.predictors, key=lambda each: each.origin != "members"):
+        prefix = "" if one.origin == "members" else f"{one.origin}/"
+        mean = combine(one.test, task=given.task)
+        found.append(Combiner(f"{prefix}average", score(mean, given.test_targets, task=given.task)))
+        if given.task == "classification":
+            majority = vote(one.test)
+            found.append(
+                Combiner(
+                    f"{prefix}vote", score_vote(majority, given.test_targets), {"tie_rate": majority.tie_rate}
+                )
+            )
+        found += _parameter_averages(given, one, prefix)
+        if one.origin == "members" and held_out is not None:
+            found.append(_greedy(given, held_out))
+    return found
+
+
+def _greedy(given: EvaluationInput, held_out: HeldOut) -> Combiner:
+    weights = held_out.selection.weights
+    values = combine(given.members.test, task=given.task, weights=weights)
+    more = {"chosen": weights.tolist(), "selected_on": len(held_out.selecting)}
+    return Combiner("greedy", score(values, given.test_targets, task=given.task), more)
+
+
+def _parameter_averages(given: EvaluationInput, one: Predictors, prefix: str) -> list[Combiner]:
+    """The first of an origin is ``parameters``, plain before aligned before greedy; others say which."""
+    averages = [each for each in given.averages if each.origin == one.origin]
+    averages.sort(key=lambda each: (each.chosen is not None, each.matched))
+    found: dict[str, Combiner] = {}
+    for each in averages:
+        name = f"{prefix}parameters"
+        if name in found:
+            name += "/matched" * each.matched + "/greedy" * (each.chosen is not None)
+        if name in found:
+            raise EnsembleError(
+                f"two averages of parameters of {one.origin} are alike: both would be {name!r}"
+            )
+        finite = bool(np.isfinite(each.test).all())
+        scores = score(each.test, given.test_targets, task=given.task) if finite else None
+        found[name] = Combiner(name, scores, _judge(given, one, each))
+    return list(found.values())
+
+
+def _judge(given: EvaluationInput, one: Predictors, average: ParameterAverage) -> dict[str, Any]:
+    """Barrier L(w̄) − mean_m L(w_m) on validation rows, and whether the average is advised; None without."""
+    task, y = given.task, given.valid_targets
+    more: dict[str, Any] = {"barrier": None, "advised": None, "matched": average.matched}
+    if average.chosen is not None:
+        more["chosen"] = list(average.chosen)
+    if not all(np.isfinite(values).all() for values in (average.test, average.valid) if values is not None):
+        return {**more, "advised": False}
+    if y is None or one.valid is None or average.valid is None or not given.valid_rows:
+        return more
+    losses = [loss_rows(each, y, task=task).mean() for each in one.valid]
+    more["barrier"] = float(loss_rows(average.valid, y, task=task).mean() - np.mean(losses))
+    if task == "classification":
+        mean = np.mean([accuracy_rows(each, y).mean() for each in one.valid])
+        more["advised"] = bool(accuracy_rows(average.valid, y).mean() >= mean - ACCURACY_ALLOWANCE - 1e-9)
+    else:
+        mean = np.mean([_rmse(each, y) for each in one.valid])
+        more["advised"] = bool(_rmse(average.valid, y) <= mean * RMSE_ALLOWANCE * (1 + 1e-9))
+    return more
+
+
+def _rmse(values: Array, y: Array) -> float:
+    return float(np.sqrt(squared_error_rows(values, y).mean()))
+
+
+def undefined(given: EvaluationInput) -> Metrics:
+    """The metrics of predictions that are not finite."""
+    return dict.fromkeys(METRICS[given.task])

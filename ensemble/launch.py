@@ -1,0 +1,252 @@
+"""Where a run is put together: data, pool, store and coordinator. The command and the estimators both call this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cluster import open_pool
+from ensemble.config import ExecutionConfig, RunConfig, Task, make_config
+from ensemble.errors import RunError, UsageError
+from ensemble.functions import function_digest, is_function_path
+from ensemble.runs.signals import signals_raise
+
+if TYPE_CHECKING:
+    from ensemble.data.dataset import Dataset
+    from ensemble.runs.pool import Message, Pool
+    from ensemble.runs.store import RunStore
+
+
+Observer = Callable[["Message"], None]
+Watch = Callable[[RunConfig, Task], AbstractContextManager[Observer]]
+"""Given the resolved configuration and the task, opens a display; what it yields is called with every message."""
+
+T = TypeVar("T")
+
+
+def _unwatched(config: RunConfig, task: Task) -> AbstractContextManager[Observer]:
+    """Nobody looks on."""
+    return nullcontext(lambda message: None)
+
+
+def new_run_directory(config: RunConfig) -> Path:
+    """A new name under ``runs/`` from date, data and net, with a number behind it where that is taken."""
+    data = Path(config.data.data.replace(":", "-")).stem
+    parts = [data, *([] if config.net.net == "auto" else [config.net.net])]
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in "-".join(parts))[:40]
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    numbers = (stem if n == 1 else f"{stem}-{n}" for n in range(1, 10_000))
+    return next(path for path in (Path("runs") / number for number in numbers) if not path.exists())
+
+
+def train(
+    config: RunConfig,
+    *,
+    run: Path,
+    watch: Watch = _unwatched,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train, combine and evaluate an ensemble; the run directory holds everything afterwards.
+
+    Workers start while the data loads: both take seconds and neither needs the other. Nothing is written before the
+    data, the network and the options have been found to fit one another.
+
+    Args:
+        config: What to do, as asked for.
+        run: A directory that does not exist yet.
+        watch: Given the resolved configuration and task, opens a display; what it yields is called with every
+            message of the pool.
+        say: Called with sentences about what was decided: the task, imputed cells, the network.
+
+    Returns:
+        The report, as in ``report.json``.
+
+    Raises:
+        UsageError: the data, the network or the options do not fit one another.
+        TooFewMembersError: fewer members finished than ``min_members``.
+    """
+    if run.exists():
+        raise RunError(f"run directory {str(run)!r} exists already; resume it, or name another with --run")
+    members = config.ensemble.members
+    with _loaded(config.execution, members, lambda: _prepare(config)) as (pool, (resolved, data, parameters)):
+        for note in data.spec.notes:
+            say(note)
+        say(_summary(resolved, data, parameters))
+        store = _create(run, resolved, data, parameters)
+        with store.hold():
+            return _run(store, data, pool, resolved.execution, watch)
+
+
+def resume(
+    run: Path,
+    *,
+    watch: Watch = _unwatched,
+    say: Callable[[str], None] = lambda line: None,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Finish an interrupted run: members that are done stay as they are, the others go on from their checkpoints.
+
+    Args:
+        run: A run directory.
+        watch, say: As for `train`.
+        options: Options given again: MODULE:FUNCTION of ``net``, ``data`` and ``loss`` where the run was made with
+            them, ``data_dir``, and anything of the execution section, which may differ from time to time.
+
+    Returns:
+        The report; that of a finished run is returned as it was written.
+
+    Raises:
+        RunError: the directory is damaged, held by another process, or its data are no longer what they were.
+        UsageError: code of the user's own that was not named again or has changed.
+    """
+    from ensemble.runs.functions import check_function
+    from ensemble.runs.status import run_status
+    from ensemble.runs.store import RunStore
+
+    store = RunStore.open(run)
+    given = dict(options or {})
+    for option in ("net", "data", "loss"):
+        check_function(store, option, given.get(option))
+    if run_status(store).state == "done":
+        say("this run is finished: nothing to do")
+        return store.report()
+    execution = _execution(store.record.config.execution, given)
+    members = store.record.config.ensemble.members
+    with (
+        store.hold(),
+        _loaded(execution, members, lambda: _load_again(store, given.get("data_dir"))) as (pool, data),
+    ):
+        return _run(store, data, pool, execution, watch)
+
+
+def grow(
+    run: Path,
+    *,
+    add: int,
+    watch: Watch = _unwatched,
+    say: Callable[[str], None] = lambda line: None,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Add members to a run; those that are there stay bit for bit what they are.
+
+    Raises:
+        UsageError: the run's members hold disjoint parts of the rows, which more members would change.
+        RunError, UsageError: as for `resume`.
+    """
+    from ensemble.runs.store import RunStore
+
+    store = RunStore.open(run)
+    with store.hold():
+        members = store.record.config.ensemble.members + add
+        if store.record.config.ensemble.resample == "disjoint":
+            raise UsageError(
+                "grow does not go with resample disjoint: more members would change everybody's part of the rows; "
+                f"train a new run with --members {members}"
+            )
+        store.grow(members)
+    return resume(run, watch=watch, say=say, options=options)
+
+
+@contextmanager
+def _loaded(execution: ExecutionConfig, members: int, load: Callable[[], T]) -> Iterator[tuple[Pool, T]]:
+    """A pool and what ``load`` returns: workers start while the data loads, since neither needs the other.
+
+    The pool starts here on the main thread, because Ray's processes die with the thread that made them.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="data") as side:
+        loading = side.submit(load)
+        pool = open_pool(execution, members=members)
+        try:
+            with signals_raise():
+                yield pool, loading.result()
+        finally:
+            pool.close()
+
+
+def _run(
+    store: RunStore, data: Dataset, pool: Pool, execution: ExecutionConfig, watch: Watch
+) -> dict[str, Any]:
+    from ensemble.runs.coordinator import run_ensemble
+
+    with watch(store.record.config, data.spec.task) as observe:
+        store.log("session", pool=pool.describe())
+        return run_ensemble(store, data, pool, observe, execution)
+
+
+def _execution(made_with: ExecutionConfig, given: Mapping[str, Any]) -> ExecutionConfig:
+    """The run's own, with what was given again; threads stay as they were, since they decide the bits."""
+    fixed = {"cpus_per_member", "stack"}
+    again = {
+        key: value
+        for key, value in given.items()
+        if key in ExecutionConfig.model_fields and value is not None
+    }
+    if fixed & again.keys():
+        name = min(fixed & again.keys()).replace("_", "-")
+        raise UsageError(
+            f"--{name} decides the bits of a member, so a resumed run keeps the one it was made with"
+        )
+    return make_config(made_with.model_dump(mode="json") | again).execution
+
+
+def _load_again(store: RunStore, data_dir: str | None) -> Dataset:
+    """The run's data, if they are still what they were."""
+    from ensemble.data.load import load_dataset
+
+    config = store.record.config
+    asked = config.data if data_dir is None else config.data.model_copy(update={"data_dir": data_dir})
+    data = load_dataset(asked, seed=config.ensemble.seed)
+    if data.spec.sha256 != store.spec.sha256:
+        raise RunError(
+            f"the data of {asked.data!r} have changed since this run was made: SHA-256 {data.spec.sha256}, and "
+            f"the run's is {store.spec.sha256}; put the old data back, or train a new run"
+        )
+    return data
+
+
+def _prepare(config: RunConfig) -> tuple[RunConfig, Dataset, int]:
+    """Load the data and try the network on it: everything that can be refused is refused here."""
+    from ensemble.data.load import load_dataset
+    from ensemble.members.plan import plan_members, resolve
+    from ensemble.members.resampling import training_rows
+    from ensemble.training.losses import loss_function
+    from ensemble.training.rows import batch_bounds
+    from ensemble.training.schedules import snapshot_steps
+    from ensemble.training.score import try_network
+
+    data = load_dataset(config.data, seed=config.ensemble.seed)
+    resolved = resolve(config, data.spec)
+    plans = plan_members(resolved, data.spec)
+    loss_function(resolved.train.loss)
+    rows = min(len(training_rows(plan, data.train)) for plan in (plans[0], plans[-1]))
+    steps = resolved.train.epochs * len(batch_bounds(rows, resolved.train.batch_size))
+    snapshot_steps(resolved.train, steps)
+    return resolved, data, try_network(plans[0])
+
+
+def _create(run: Path, config: RunConfig, data: Dataset, parameters: int) -> RunStore:
+    from ensemble.runs.store import RunStore
+    from ensemble.training.fingerprint import versions
+
+    named = (config.data.data, config.net.net, config.train.loss)
+    return RunStore.create(
+        run,
+        data,
+        config=config,
+        functions={name: function_digest(name) for name in named if is_function_path(name)},
+        parameters=parameters,
+        versions=versions(),
+    )
+
+
+def _summary(config: RunConfig, data: Dataset, parameters: int) -> str:
+    ens, train = config.ensemble, config.train
+    rows = f"{len(data.train):,} training, {len(data.valid):,} validation, {len(data.test):,} test rows"
+    return (
+        f"{ens.members} × {config.net.net} ({parameters:,} parameters) on {config.data.data}: {rows}; "
+        f"{train.epochs} epochs of {train.optimizer} at {train.lr:g}, {train.schedule}"
+    )

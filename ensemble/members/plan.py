@@ -1,0 +1,111 @@
+"""Who the members are: one frozen, complete, JSON-serialisable plan each, made before anything runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ensemble.config import NetConfig, RunConfig, Section, TrainConfig
+from ensemble.data.dataset import DataSpec
+from ensemble.errors import UsageError
+
+
+class MemberPlan(Section):
+    """The only configuration that reaches a worker; with the data it determines the member bit for bit."""
+
+    index: int
+    seed: int
+    resample: Literal["none", "bootstrap", "disjoint"]
+    parts: int | None = None
+    """Of how many disjoint parts the member's is the ``index``-th. A plan knows nothing else of the ensemble's size,
+    so that growing changes nobody."""
+    shape: tuple[int, ...]
+    outputs: int
+    """Width of the network's output: classes, or 1 (mean) or 2 (mean and variance) for regression."""
+    net: NetConfig
+    train: TrainConfig
+    threads: int
+    dropout_samples: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its directory's name under ``members/``: ``007``."""
+        return f"{self.index:03d}"
+
+
+LEARNING_RATES = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
+WEIGHT_DECAYS = {"sgd": 5e-4, "adam": 0.0, "adamw": 1e-2}
+DROPOUTS = {"mlp": 0.1, "lenet": 0.0, "convnet": 0.1, "resnet": 0.0}
+SMALLEST_IMAGE = 16
+"""Below this side, ``auto`` takes an mlp: there is nothing left to convolve after two poolings."""
+
+
+def resolve(config: RunConfig, spec: DataSpec) -> RunConfig:
+    """The configuration with every ``auto`` and every dependent default written out, as the run saves it.
+
+    Raises:
+        UsageError: options that do not fit the task of the data.
+    """
+    images = len(spec.shape) == 3 and min(spec.shape[1:]) >= SMALLEST_IMAGE
+    net = config.net.net if config.net.net != "auto" else ("convnet" if images else "mlp")
+    train = config.train
+    loss = train.loss
+    if loss == "auto":
+        loss = "cross_entropy" if spec.task == "classification" else "gaussian"
+    fits = {"cross_entropy": "classification", "gaussian": "regression", "mse": "regression"}
+    if fits.get(loss, spec.task) != spec.task:
+        raise UsageError(f"loss {loss} is for {fits[loss]}, but the task is {spec.task}")
+    if config.execution.stack not in ("auto", 1):
+        raise UsageError(
+            f"stack is {config.execution.stack}, but members are not yet trained in stacks; leave it out"
+        )
+    if spec.task == "regression" and config.ensemble.combine == "vote":
+        raise UsageError("combine vote has no meaning for regression; use average, parameters or greedy")
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"task": spec.task, "standardize": spec.standardize}),
+            "net": config.net.model_copy(
+                update={
+                    "net": net,
+                    "dropout": DROPOUTS.get(net, 0.0) if config.net.dropout is None else config.net.dropout,
+                }
+            ),
+            "train": train.model_copy(
+                update={
+                    "loss": loss,
+                    "lr": LEARNING_RATES[train.optimizer] if train.lr is None else train.lr,
+                    "weight_decay": WEIGHT_DECAYS[train.optimizer]
+                    if train.weight_decay is None
+                    else train.weight_decay,
+                }
+            ),
+            "execution": config.execution.model_copy(
+                update={"min_members": config.execution.min_members or 1, "stack": 1}
+            ),
+        }
+    )
+
+
+def outputs_of(config: RunConfig, spec: DataSpec) -> int:
+    """Width of the network's output for this task and loss."""
+    if spec.task == "classification":
+        return len(spec.classes)
+    return 2 if config.train.loss == "gaussian" else 1
+
+
+def plan_members(config: RunConfig, spec: DataSpec) -> tuple[MemberPlan, ...]:
+    """The plans of all members of a resolved configuration."""
+    return tuple(
+        MemberPlan(
+            index=index,
+            parts=config.ensemble.members if config.ensemble.resample == "disjoint" else None,
+            seed=config.ensemble.seed,
+            resample=config.ensemble.resample,
+            shape=spec.shape,
+            outputs=outputs_of(config, spec),
+            net=config.net,
+            train=config.train,
+            threads=max(1, int(config.execution.cpus_per_member)),
+            dropout_samples=config.ensemble.dropout_samples,
+        )
+        for index in range(config.ensemble.members)
+    )

@@ -1,0 +1,119 @@
+"""Where tasks run. A pool takes tasks and hands back what they tell, in the order it arrives."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ensemble.data.dataset import Dataset
+from ensemble.training.events import Event, Failed
+from ensemble.training.tasks import Task, Train, run_task
+
+
+@dataclass(frozen=True)
+class Message:
+    """An event of one attempt at one task; ``event`` None says that the attempt's stream has closed."""
+
+    key: str
+    attempt: int
+    event: Event | None
+
+
+class Pool(Protocol):
+    """Runs tasks on workers. A failure is a message, never an exception through the coordinator's loop."""
+
+    workers: int
+    """Tasks that run at once; more may be submitted, they wait in order."""
+
+    def share(self, data: Dataset) -> None:
+        """Give every worker the data, once, before the first task."""
+
+    def submit(self, task: Task, *, attempt: int) -> None:
+        """Queue an attempt at a task."""
+
+    def poll(self, timeout: float) -> list[Message]:
+        """What has arrived; waits up to ``timeout`` seconds for the first message.
+
+        Raises:
+            ClusterLostError: the workers are gone all together.
+        """
+
+    def cancel(self, key: str) -> None:
+        """Stop a task; its stream closes with ``Failed(cause="cancelled")``."""
+
+    def kill(self, key: str) -> None:
+        """End the worker that runs a task and does not answer; its stream closes with ``Failed(cause="hung")``."""
+
+    def waiting(self) -> str | None:
+        """What queued tasks wait for while no worker runs any, in words; None where work is under way."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the pool is, for the report: kind, workers, nodes, devices."""
+
+    def close(self) -> None:
+        """Stop all work and leave no process behind. Safe to call twice."""
+
+
+class SerialPool:
+    """Runs tasks one after the other in this process: the twin of every other pool, and the simplest to debug."""
+
+    workers = 1
+
+    def __init__(self) -> None:
+        self._data: Dataset | None = None
+        self._waiting: deque[tuple[Task, int]] = deque()
+        self._running: tuple[Task, int, Iterator[Event]] | None = None
+        self._cancelled: set[str] = set()
+
+    def share(self, data: Dataset) -> None:
+        self._data = data
+
+    def submit(self, task: Task, *, attempt: int) -> None:
+        self._waiting.append((task, attempt))
+
+    def cancel(self, key: str) -> None:
+        self._cancelled.add(key)
+
+    def kill(self, key: str) -> None:
+        """The same as `cancel`: a task that hangs here hangs the caller too, so this is never too late."""
+        self.cancel(key)
+
+    def waiting(self) -> str | None:
+        return None
+
+    def poll(self, timeout: float) -> list[Message]:
+        if self._running is None:
+            if not self._waiting:
+                return []
+            if self._data is None:
+                raise RuntimeError("share(data) comes before the first task")
+            task, attempt = self._waiting.popleft()
+            self._running = (task, attempt, run_task(task, self._data))
+        task, attempt, events = self._running
+        try:
+            if task.key in self._cancelled:
+                self._cancelled.discard(task.key)
+                event: Event | None = Failed(_member(task), "cancelled", "stopped by the coordinator")
+                self._running = None
+            else:
+                event = next(events, None)
+                if event is None:
+                    self._running = None
+        except Exception:
+            event = Failed(_member(task), "raised", traceback.format_exc())
+            self._running = None
+        return [Message(task.key, attempt, event)]
+
+    def describe(self) -> dict[str, Any]:
+        return {"pool": "serial", "workers": 1}
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self._running = None
+
+
+def _member(task: Task) -> int | None:
+    return task.plans[0].index if isinstance(task, Train) and len(task.plans) == 1 else None

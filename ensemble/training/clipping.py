@@ -1,0 +1,33 @@
+"""Gradient clipping, by norm over all parameters together and by element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def clip_gradients(
+    parameters: Sequence[Tensor], *, clip_norm: float | None, clip_value: float | None
+) -> tuple[float, bool]:
+    """Clip the gradients in place; by norm first where both are asked for.
+
+    By norm: ḡ = g · min(‖g‖, c)/‖g‖, with ḡ = 0 at g = 0. By element: ḡ_i = max(min(g_i, c), −c).
+
+    Returns:
+        ‖g‖₂ before clipping, and whether anything was clipped.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+    clipped = False
+    if clip_norm is not None and norm > clip_norm:
+        torch._foreach_mul_(gradients, clip_norm / norm)
+        clipped = True
+    if clip_value is not None:
+        largest = max((float(g.abs().max()) for g in gradients), default=0.0)
+        if largest > clip_value:
+            torch._foreach_clamp_min_(gradients, -clip_value)
+            torch._foreach_clamp_max_(gradients, clip_value)
+            clipped = True
+    return norm, clipped

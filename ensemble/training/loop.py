@@ -1,0 +1,174 @@
+"""Training one member: a generator of events. It touches no disk and knows no pool."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ensemble.data.dataset import Dataset
+from ensemble.members.plan import MemberPlan
+from ensemble.members.resampling import training_rows
+from ensemble.nets.batchnorm import refresh_batch_norm
+from ensemble.streams import Purpose, generator, member_sequence, torch_seed
+from ensemble.training.clipping import clip_gradients
+from ensemble.training.criterion import Criterion
+from ensemble.training.events import Checkpoint, Event, Failed, Finished, Started, TrainState
+from ensemble.training.fingerprint import fingerprint, whereabouts
+from ensemble.training.losses import predictions
+from ensemble.training.precision import choose_precision, step_context
+from ensemble.training.predictors import final_predictors, predictor
+from ensemble.training.rows import DeviceRows, batch_bounds, device_targets
+from ensemble.training.schedules import learning_rate, snapshot_steps
+from ensemble.training.score import (
+    EVALUATION_BATCH,
+    choose_device,
+    load_weights,
+    make_net,
+    predict,
+    refresh_batches,
+    weights_of,
+)
+from ensemble.training.state import Trajectory, capture, restore
+
+
+def train_member(
+    plan: MemberPlan, data: Dataset, *, state: TrainState | None = None, checkpoint_every: float = 60.0
+) -> Iterator[Event]:
+    """Train the member that ``plan`` describes, from ``state`` where there is one.
+
+    Yields ``Started``, then ``Progress`` after each epoch, ``Checkpoint`` when ``checkpoint_every`` seconds have
+    gone by, a ``Predictor`` for each snapshot, head and set of dropout masks, one for the member itself, and
+    ``Finished``; or ``Failed`` with cause ``diverged`` where the loss or the gradient is no longer finite. The same
+    plan and data give the same bits whatever the checkpoints, interruptions and pool.
+    """
+    device = choose_device()
+    train = plan.train
+    precision = choose_precision(train.precision, device)
+    net = make_net(plan, device)
+    parameters = list(net.parameters())
+    optimizer = make_optimizer(plan, parameters)
+    criterion = Criterion(plan, data, device)
+    inputs, targets = DeviceRows(data.x, data.spec, device), device_targets(data.y, data.spec, device)
+    rows = training_rows(plan, data.train)
+    bounds = batch_bounds(len(rows), train.batch_size)
+    steps = train.epochs * len(bounds)
+    snapshots_at = snapshot_steps(train, steps)
+    torch.manual_seed(torch_seed(member_sequence(plan.seed, plan.index, Purpose.DROPOUT)))
+    run = Trajectory() if state is None else restore(state, net, optimizer)
+    yield Started(
+        plan.index, resumed_epoch=run.epoch, fingerprint=fingerprint(device, precision), **whereabouts(device)
+    )
+
+    saved = time.monotonic()
+    while run.epoch < train.epochs and not _is_patience_over(run, train.early_stop):
+        order = generator(member_sequence(plan.seed, plan.index, Purpose.ORDER, run.epoch)).permutation(rows)
+        for low, high in bounds[run.step_of_epoch :]:
+            begun = time.perf_counter()
+            net.train()
+            lr = learning_rate(train, run.step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            index = order[low:high]
+            x, y = inputs.batch(index), targets[torch.from_numpy(index).to(device)]
+
+            with step_context(precision, device):
+                outputs = net(x)
+            loss = criterion.training_loss(outputs.float(), y, index)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm, clipped = clip_gradients(parameters, clip_norm=train.clip_norm, clip_value=train.clip_value)
+            value = loss.item() / plan.net.heads
+            if not (math.isfinite(value) and math.isfinite(norm)):
+                yield _diverged(
+                    plan, run, f"step {run.step}: loss {value}, gradient norm {norm}, rate {lr:g}"
+                )
+                return
+            optimizer.step()
+
+            run.count_step(value, norm, clipped, lr, seconds=time.perf_counter() - begun)
+            if run.step in snapshots_at:
+                yield predictor(
+                    plan, data, net, inputs, origin="snapshots", index=snapshots_at.index(run.step)
+                )
+            if time.monotonic() - saved >= checkpoint_every:
+                yield Checkpoint(plan.index, capture(net, optimizer, run))
+                saved = time.monotonic()
+
+        valid_loss, metric = validate(net, data, inputs, targets, criterion)
+        if valid_loss is not None and not math.isfinite(valid_loss):
+            yield _diverged(plan, run, f"validation loss {valid_loss}")
+            return
+        if train.early_stop is not None and valid_loss is not None:
+            run.note_validation(valid_loss, weights_of(net) if valid_loss < run.best_loss else None)
+        if run.epoch + 1 > (1 - train.swa) * train.epochs:
+            run.add_to_average(weights_of(net))
+        yield run.end_epoch(plan, steps=len(bounds), rows=len(rows), valid_loss=valid_loss, metric=metric)
+
+    if run.best is not None:
+        load_weights(net, run.best)
+    yield from final_predictors(plan, data, net, inputs)
+    if run.averaged is not None:
+        load_weights(net, run.averaged)
+        refresh_batch_norm(net, refresh_batches(plan, data, inputs))
+        yield predictor(plan, data, net, inputs, origin="averaged", index=0)
+    seconds = sum(progress.seconds for progress in run.history)
+    yield Finished(plan.index, tuple(run.history), seconds, _time_of_prediction(net, data, inputs))
+
+
+def make_optimizer(plan: MemberPlan, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Fused kernels: one pass over the parameters a step, on CPUs as on GPUs."""
+    train = plan.train
+    assert train.lr is not None
+    assert train.weight_decay is not None
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay, fused=True
+        )
+    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=train.lr, weight_decay=train.weight_decay, fused=True)
+
+
+@torch.inference_mode()
+def validate(
+    net: nn.Module, data: Dataset, inputs: DeviceRows, targets: Tensor, criterion: Criterion
+) -> tuple[float | None, float | None]:
+    """Loss and accuracy (RMSE in standardized units for regression) on the validation rows, in evaluation mode."""
+    if not len(data.valid):
+        return None, None
+    net.eval()
+    loss = correct = 0.0
+    for start in range(0, len(data.valid), EVALUATION_BATCH):
+        index = data.valid[start : start + EVALUATION_BATCH]
+        outputs, y = net(inputs.batch(index)).float(), targets[torch.from_numpy(index).to(targets.device)]
+        loss += criterion.validation_loss(outputs, y).item() * len(index)
+        if data.spec.task == "classification":
+            said = predictions(outputs, data.spec)
+            labels = (said.mean(dim=1) if said.ndim == 3 else said).argmax(dim=-1)
+            correct += (labels == y).sum().item()
+        else:
+            mean = outputs[..., 0].mean(dim=1) if outputs.ndim == 3 else outputs[:, 0]
+            correct += ((mean - y) ** 2).sum().item()
+    metric = correct / len(data.valid)
+    return loss / len(data.valid), metric if data.spec.task == "classification" else float(np.sqrt(metric))
+
+
+def _diverged(plan: MemberPlan, run: Trajectory, evidence: str) -> Failed:
+    return Failed(plan.index, "diverged", f"epoch {run.epoch + 1}, {evidence}")
+
+
+def _time_of_prediction(net: nn.Module, data: Dataset, inputs: DeviceRows) -> float:
+    """Seconds a thousand rows, over as many rows as fit one batch; the network is warm by now."""
+    rows = data.test[:EVALUATION_BATCH]
+    net.eval()
+    begun = time.perf_counter()
+    predict(net, inputs, rows, data.spec)
+    return (time.perf_counter() - begun) / len(rows) * 1000
+
+
+def _is_patience_over(run: Trajectory, early_stop: int | None) -> bool:
+    return early_stop is not None and run.epochs_since_best >= early_stop
