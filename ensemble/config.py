@@ -109,7 +109,8 @@ class TrainConfig(Section):
     batch_size: Annotated[int, Field(ge=2)] = Field(128, description="Rows in a step.")
     optimizer: Literal["sgd", "adam", "adamw"] = Field("adam", description="Optimizer.")
     lr: Rate | None = Field(
-        None, description="Peak learning rate.  [default: sgd 0.05, adam and adamw 0.001]"
+        None,
+        description="Peak learning rate.  [default: sgd 0.05, adam and adamw 0.001, or 0.003 for convnet and resnet]",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(

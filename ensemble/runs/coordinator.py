@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ensemble.config import ExecutionConfig
 from ensemble.data.dataset import Dataset
-from ensemble.errors import EnsembleError, TooFewMembersError
+from ensemble.errors import TooFewMembersError
 from ensemble.members.plan import MemberPlan, plan_members
-from ensemble.merging.parameters import average
 from ensemble.runs.atomic import Digest
-from ensemble.runs.pool import Message, Pool
+from ensemble.runs.averaging import average_parameters
+from ensemble.runs.pool import POLL_SECONDS, Message, Observer, Pool
 from ensemble.runs.reporting import make_report
 from ensemble.runs.retry import decide
 from ensemble.runs.store import RunStore, plan_digest
-from ensemble.training.events import Checkpoint, Failed, Finished, Predictor, Progress, Scored, Started
-from ensemble.training.tasks import Score, Task, Train
-
-POLL_SECONDS = 0.5
-
-Observer = Callable[[Message], None]
+from ensemble.training.events import Checkpoint, Failed, Finished, Predictor, Progress, Started
+from ensemble.training.tasks import Train
 
 
 def run_ensemble(
@@ -183,33 +178,3 @@ def _handle_failure(
         return decision.delay
     store.fail_member(plan.index, failed, attempts=attempt.number)
     return None
-
-
-def average_parameters(plans: list[MemberPlan], store: RunStore, pool: Pool, observe: Observer) -> None:
-    """Average the members' parameters, and have a worker refresh batch norm and predict with the result."""
-    members = tuple(plan.index for plan in plans)
-    known = store.average()
-    if known is not None and known.members == members:
-        return
-    records = [store.member(index) for index in members]
-    weights = average(store.weights(record) for record in records if record is not None)
-    scored = run_score(Score("parameters", plans[0], weights, refresh=True), pool, observe)
-    store.save_average(members, scored.weights, dict(scored.predictions))
-
-
-def run_score(task: Task, pool: Pool, observe: Observer) -> Scored:
-    """Run one ``Score`` task to its end.
-
-    Raises:
-        EnsembleError: it failed; the message carries the worker's evidence.
-    """
-    pool.submit(task, attempt=1)
-    while True:
-        for message in pool.poll(POLL_SECONDS):
-            observe(message)
-            if message.key != task.key:
-                continue
-            if isinstance(message.event, Scored):
-                return message.event
-            if isinstance(message.event, Failed):
-                raise EnsembleError(f"{task.key} failed ({message.event.cause}): {message.event.evidence}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,13 @@ class Message:
     key: str
     attempt: int
     event: Event | None
+
+
+Observer = Callable[[Message], None]
+"""Is shown every message, and changes nothing."""
+
+POLL_SECONDS = 0.5
+"""How long a poll waits for the first message, so that timers are looked at twice a second."""
 
 
 class Pool(Protocol):
