@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test check
+.PHONY: setup demo test check chaos
 
 setup: $(INSTALLED)
 
@@ -20,6 +20,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The long fault runs; the table at the end says what was injected, survived and lost.
+chaos: setup
+	$(BIN)/python -m pytest -m chaos
 
 # What CI runs.
 check: setup

@@ -12,7 +12,13 @@ from ensemble.config import ExecutionConfig
 if TYPE_CHECKING:
     from ensemble.runs.pool import Pool
 
-__all__ = ["open_pool"]
+__all__ = ["import_engine", "open_pool"]
+
+
+def import_engine(execution: ExecutionConfig) -> None:
+    """Import Ray where it is asked for: half a second in which nothing is started yet."""
+    if execution.pool == "ray":
+        import cluster.ray_pool  # noqa: F401
 
 
 def open_pool(execution: ExecutionConfig, *, members: int) -> Pool:

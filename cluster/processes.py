@@ -18,15 +18,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PREFIX = "ensemble-ray-"
-LONGEST_DIRECTORY = 40
-"""Ray adds 63 characters for its sockets, whose whole path may have 107."""
+LONGEST_PARENT = 18
+"""What comes below it is 23 characters of ours and 65 of Ray's for its sockets, whose whole path may have 107."""
 
 
 @contextmanager
 def session_directory() -> Iterator[Path]:
     """A short directory of this session alone, gone at the end. Those of killed sessions are swept away first."""
     parent = tempfile.gettempdir()
-    if len(parent) + len(PREFIX) + 9 > LONGEST_DIRECTORY:
+    if len(parent) > LONGEST_PARENT:
         parent = "/tmp"
     _sweep(Path(parent))
     directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))

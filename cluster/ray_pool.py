@@ -11,7 +11,8 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,6 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
-    TaskCancelledError,
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -33,7 +33,7 @@ from cluster import worker
 from cluster.resources import WorkerPlan
 from cluster.session import Session
 from ensemble.data.dataset import Dataset
-from ensemble.errors import UsageError
+from ensemble.errors import ClusterLostError, UsageError
 from ensemble.runs.pool import Message
 from ensemble.training.events import Cause, Event, Failed
 from ensemble.training.tasks import Task, Train, run_task
@@ -134,7 +134,7 @@ class RayPool:
             options["runtime_env"] = {"env_vars": dict(worker_environment)}
         self._actor_class = ray.remote(worker.MemberActor).options(**options)
         self._arguments: dict[str, Any] = {
-            "search_path": [os.path.abspath(entry) for entry in sys.path],
+            "search_path": [os.path.abspath(entry) for entry in ("", *sys.path)],
             "threads": plan.threads,
             "gpus": plan.num_gpus,
             "run": cloudpickle.dumps(run),  # type: ignore[no-untyped-call]
@@ -160,38 +160,47 @@ class RayPool:
     def submit(self, task: Task, *, attempt: int) -> None:
         if self._data is None:
             raise RuntimeError("share(data) comes before the first task")
+        self._session.check()
         self._queue.append(_Attempt(task, attempt))
         self._assign()
 
     def poll(self, timeout: float) -> list[Message]:
         deadline = time.monotonic() + timeout
+        self._session.check()
+        self._end_overdue()
         while True:
-            self._session.check()
-            self._end_overdue()
             self._assign()
             left = 0.0 if self._arrived else max(0.0, deadline - time.monotonic())
             ready = self._wait(min(left, SLICE))
+            self._session.check()
             for one in ready:
                 self._receive(one)
             if len(self._arrived) >= MOST_MESSAGES or (not ready and (self._arrived or left <= SLICE)):
                 arrived, self._arrived = self._arrived, []
                 return arrived
 
+    def running(self) -> Collection[str]:
+        return [one.attempt.task.key for one in self._workers if one.attempt is not None]
+
     def cancel(self, key: str) -> None:
         for attempt in [waiting for waiting in self._queue if waiting.task.key == key]:
             self._queue.remove(attempt)
             self._arrived.append(attempt.failed("cancelled", "stopped by the coordinator before it began"))
-        for one in self._running(key):
+        for one in self._doing(key):
             ray.cancel(one.stream)
+            self._fail(one, "cancelled", f"stopped by the coordinator; {one}")
+            # Free only once it has reached its next event, which is when it answers.
+            one.pending, one.answer_by = one.actor.hello.remote(), time.monotonic() + CANCEL_GRACE
 
     def kill(self, key: str) -> None:
-        for one in self._running(key):
+        for one in self._doing(key):
             one.killed = True
             self._kill(one)
 
     def waiting(self) -> str | None:
         if not self._queue or any(one.attempt for one in self._workers):
             return None
+        self._session.check()
         free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         for name, amount in (("GPU", self._plan.num_gpus), ("CPU", self._plan.num_cpus)):
@@ -220,8 +229,12 @@ class RayPool:
         workers, self._workers = self._workers, []
         self._queue.clear()
         self._arrived.clear()
-        if not self._session.private and ray.is_initialized():
-            for one in workers:
+        with suppress(ClusterLostError):
+            self._session.check()
+        for one in workers:
+            if self._session.lost:
+                self._kill_here(one)
+            elif not self._session.private:
                 self._kill(one)
         self._session.close()
 
@@ -243,19 +256,23 @@ class RayPool:
         missing = self.workers - len(self._workers)
         self._workers += [self._start_worker() for _ in range(min(missing, len(self._queue) - coming))]
 
-    def _running(self, key: str) -> list[_Worker]:
+    def _doing(self, key: str) -> list[_Worker]:
         return [one for one in self._workers if one.attempt is not None and one.attempt.task.key == key]
 
     def _kill(self, one: _Worker) -> None:
         """``ray.kill`` leaves a stopped process alone, so SIGKILL is sent on its own node as well."""
-        if one.identity.get("node") == self._session.node_id:
-            worker.kill_worker(one.identity["pid"])
-        elif one.identity:
+        if not self._kill_here(one) and one.identity:
             there = NodeAffinitySchedulingStrategy(one.identity["node"], soft=False)
             ray.remote(worker.kill_worker).options(
                 num_cpus=0, max_retries=0, scheduling_strategy=there
             ).remote(one.identity["pid"])
         ray.kill(one.actor)
+
+    def _kill_here(self, one: _Worker) -> bool:
+        here = one.identity.get("node") == self._session.node_id
+        if here:
+            worker.kill_worker(one.identity["pid"])
+        return here
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
@@ -282,28 +299,38 @@ class RayPool:
                 one.identity = ray.get(one.pending, timeout=SLICE)
                 one.pending = one.answer_by = None
                 return
-            one.reference = one.reference or next(one.stream, None)
-            event = None if one.reference is None else ray.get(one.reference, timeout=SLICE)
+            if one.reference is None:
+                # Bounded, unlike next(): at the stream's end that waits for the worker, which may never answer.
+                one.reference = one.stream._next_sync(timeout_s=SLICE)
+            if one.reference.is_nil():
+                one.reference = None
+                return
+            event = ray.get(one.reference, timeout=SLICE)
             one.reference = None
+        except StopIteration:
+            self._tell(one, None)
         except GetTimeoutError:
             return
-        except TaskCancelledError:
-            self._tell(one, Failed(_member(one), "cancelled", f"stopped by the coordinator; {one}"))
-            # Free only once it has reached its next event, which is when it answers.
-            one.pending, one.answer_by = one.actor.hello.remote(), time.monotonic() + CANCEL_GRACE
         except RayTaskError as error:
             # Not from the task, whose exceptions are events, but from around it: say, an event that cannot be pickled.
             self._bury(one, "raised", str(error))
         except RayError as error:
-            self._bury(one, *_diagnose(one, error))
+            cause, evidence = _diagnose(str(error), killed=one.killed, kind=type(error))
+            if cause == "died" and one.identity and not self._session.has_node(one.identity["node"]):
+                cause, evidence = "node_lost", f"its node does not answer. {evidence}"
+            self._bury(one, cause, evidence)
         else:
             self._tell(one, event)
 
     def _tell(self, one: _Worker, event: Event | None) -> None:
-        assert one.attempt is not None
-        self._arrived.append(one.attempt.says(event))
+        if one.attempt is not None:
+            self._arrived.append(one.attempt.says(event))
         if event is None or isinstance(event, Failed):
             one.attempt = one.stream = one.reference = None
+
+    def _fail(self, one: _Worker, cause: Cause, evidence: str) -> None:
+        member = None if one.attempt is None else one.attempt.member
+        self._tell(one, Failed(member, cause, evidence))
 
     def _bury(self, one: _Worker, cause: Cause, evidence: str) -> None:
         """A worker is gone. Its task, or where it had not started the next in the queue, failed with it."""
@@ -311,24 +338,20 @@ class RayPool:
         ray.kill(one.actor)
         if one.attempt is None and self._queue and one.answer_by is None:
             one.attempt = self._queue.popleft()
-        if one.attempt is not None:
-            self._arrived.append(one.attempt.failed(cause, f"{one}: {evidence}"))
+        self._fail(one, cause, f"{one}: {evidence}")
 
 
-def _member(one: _Worker) -> int | None:
-    return None if one.attempt is None else one.attempt.member
-
-
-def _diagnose(one: _Worker, error: RayError) -> tuple[Cause, str]:
+def _diagnose(said: str, *, killed: bool, kind: type[RayError]) -> tuple[Cause, str]:
     """Why a worker died, from what Ray says. Its text offers the kernel's OOM killer as a guess at every death."""
-    text = " ".join(str(error).split())
+    text = " ".join(said.split())
     detail = re.sub(r"^.*?(?=The actor is dead because)", "", text)[:LONGEST_EVIDENCE]
-    if one.killed:
+    if killed:
         return "hung", f"it did not answer and was killed. {detail}"
-    if isinstance(error, OutOfMemoryError) or "running low on memory" in text:
-        return "out_of_memory", f"{detail} Fewer at once (--workers) need less."
-    if isinstance(error, ObjectLostError) or re.search(
-        r"node (has )?died|node .{0,80} has died", text, re.IGNORECASE
-    ):
+    if issubclass(kind, OutOfMemoryError) or "running low on memory" in text:
+        return (
+            "out_of_memory",
+            f"{detail.partition(' Object store memory')[0]}; fewer at once (--workers) need less",
+        )
+    if issubclass(kind, ObjectLostError) or re.search(r"\bnode has died|owner's node", text, re.IGNORECASE):
         return "node_lost", detail
     return "died", detail

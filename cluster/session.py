@@ -34,6 +34,9 @@ PRIVATE_GRACE = 2.0
 JOINED_GRACE = 30.0
 """The same for a joined cluster, whose head may be restarted; Ray itself aborts this process after 60."""
 SHUTDOWN_GRACE = 3.0
+INLINE = 64 * 2**20
+"""Bytes up to which an event of a private Ray travels by itself, not through the object store: without its raylet, Ray
+ends this process at the next use of the store, with no word and exit code 1. Only the data need be there."""
 
 
 class Session:
@@ -46,12 +49,14 @@ class Session:
         node_id: The node that this process is connected to.
         directory: Of a private Ray, else None.
         notes: What was decided and has to be said.
+        lost: Why the cluster is gone, once `check` has found it so.
     """
 
     def __init__(self, undo: ExitStack, *, directory: Path | None, notes: tuple[str, ...]) -> None:
         context = ray.get_runtime_context()
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         self._owner = os.getpid()
+        self.lost: str | None = None
         self.private = directory is not None
         self.directory = directory
         self.notes = notes
@@ -63,37 +68,43 @@ class Session:
         )
         (here,) = (node for node in alive if node["NodeID"] == self.node_id)
         host, _, port = self.address.rpartition(":")
+        self._node = (here["NodeManagerAddress"], here["NodeManagerPort"])
         self._watch = _Watch(
-            {
-                f"its head at {self.address}": (host.strip("[]"), int(port)),
-                "its node on this machine": (here["NodeManagerAddress"], here["NodeManagerPort"]),
-            },
-            grace=PRIVATE_GRACE if self.private else JOINED_GRACE,
+            (host.strip("[]"), int(port)), grace=PRIVATE_GRACE if self.private else JOINED_GRACE
         )
         undo.callback(self._watch.stop)
         self._undo = undo
         atexit.register(self.close)
 
     def check(self) -> None:
-        """Return while the cluster is there.
+        """Return while the cluster is there. To be called before each use of the object store.
+
+        Without its own node's raylet, Ray ends this process at the next large object, with no word and exit code 1; a
+        dead one refuses connections at once. The head may come back, so it is given a while.
 
         Raises:
-            ClusterLostError: its head, or the node that this process hangs on, has been silent for too long.
+            ClusterLostError: its head has been silent for too long, or this machine's node is gone.
         """
-        lost = self._watch.lost
-        if lost is not None:
-            raise ClusterLostError(
-                f"the Ray cluster was lost: {lost} has not answered for {self._watch.grace:g} s; everything committed "
-                "is safe: go on with `ensemble resume`"
-            )
+        if self.lost is None and not _answers(self._node):
+            self.lost = "its node on this machine is gone"
+        if self.lost is None and self._watch.silent:
+            self.lost = f"its head at {self.address} has not answered for {self._watch.grace:g} s"
+        if self.lost is not None:
+            raise ClusterLostError(f"the Ray cluster was lost: {self.lost}")
+
+    def has_node(self, node_id: str) -> bool:
+        """Whether a node still answers; Ray itself notices after many seconds that one does not."""
+        self.check()
+        return any(
+            node["Alive"] and _answers((node["NodeManagerAddress"], node["NodeManagerPort"]))
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["NodeID"] == node_id
+        )
 
     def close(self) -> None:
         """End the session: of a private Ray no process and no file stays. Safe to call twice, and in a fork."""
         if os.getpid() != self._owner:
             return
-        if self.directory is not None and self._watch.lost is not None:
-            # A clean shutdown waits for those who cannot answer any more; workers would train on meanwhile.
-            end_processes(self.directory, grace=0.0)
         self._undo.close()
         atexit.unregister(self.close)
 
@@ -139,13 +150,16 @@ def _start_private(undo: ExitStack, worker_environment: Mapping[str, str]) -> tu
     size, note = (None, None) if memory is None else object_store(memory=memory, shared=_free_shared_memory())
     undo.callback(end_processes, directory, grace=SHUTDOWN_GRACE)
     settings = {**worker_environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    # Ray opens its directory to everybody, so that is one inside ours.
+    inside = str(directory / "r")
     _initialize(
         undo,
         settings,
         address="local",
         include_dashboard=False,
         object_store_memory=size,
-        _temp_dir=str(directory),
+        _temp_dir=inside,
+        _system_config={"max_direct_call_object_size": INLINE, "task_rpc_inlined_bytes_limit": INLINE},
     )
     return directory, () if note is None else (note,)
 
@@ -232,34 +246,30 @@ def _silence() -> Iterator[None]:
 
 
 class _Watch:
-    """Asks each second whether the cluster's ports still answer.
+    """Asks each second whether the head still answers.
 
-    Streams go from worker to driver without the head, so a dead one is not noticed by waiting for events, and calls
-    that need it hang.
+    Streams go from worker to driver without it, so its death is not noticed by waiting for events, and calls that need
+    it hang.
     """
 
-    def __init__(self, endpoints: Mapping[str, tuple[str, int]], *, grace: float) -> None:
+    def __init__(self, endpoint: tuple[str, int], *, grace: float) -> None:
         self.grace = grace
-        self.lost: str | None = None
-        self._endpoints = endpoints
+        self.silent = False
+        self._endpoint = endpoint
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster-watch", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
-        answered = dict.fromkeys(self._endpoints, time.monotonic())
+        answered = time.monotonic()
         while not self._stop.wait(1.0):
-            for name, endpoint in self._endpoints.items():
-                if _answers(endpoint):
-                    answered[name] = time.monotonic()
-                elif time.monotonic() - answered[name] >= self.grace:
-                    self.lost = name
-                    return
+            if _answers(self._endpoint):
+                answered = time.monotonic()
+            self.silent = time.monotonic() - answered >= self.grace
 
 
 def _answers(endpoint: tuple[str, int]) -> bool:

@@ -53,7 +53,9 @@ class MemberActor:
             if self._shared != shared[0]:
                 self._data = ray.get(shared[0])
                 self._shared = shared[0]
-            yield from self._run(task, self._data)
+            # Not `yield from`: Ray sends values into the generator, which an iterator does not take.
+            for event in self._run(task, self._data):  # noqa: UP028
+                yield event
         except Exception as error:
             cause: Any = "out_of_memory" if is_out_of_memory(error) else "raised"
             yield Failed(member, cause, traceback.format_exc())

@@ -16,20 +16,16 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ensemble.errors import UsageError
+from ensemble.functions import is_function_path
 
 Task = Literal["classification", "regression"]
 NETS = ("auto", "mlp", "lenet", "convnet", "resnet")
 LOSSES = ("auto", "cross_entropy", "gaussian", "mse")
 
 
-def _is_path_to_function(value: str) -> bool:
-    module, colon, function = value.partition(":")
-    return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
-
-
 def _name_or_function(names: tuple[str, ...]) -> BeforeValidator:
     def check(value: Any) -> Any:
-        if value in names or (isinstance(value, str) and _is_path_to_function(value)):
+        if value in names or (isinstance(value, str) and is_function_path(value)):
             return value
         nearest = difflib.get_close_matches(str(value), names, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
@@ -39,6 +35,8 @@ def _name_or_function(names: tuple[str, ...]) -> BeforeValidator:
 
 
 def _split_widths(value: Any) -> Any:
+    if isinstance(value, int):
+        return [value]
     return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -53,7 +51,7 @@ def _fraction_or_source(value: Any) -> Any:
 
 
 Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -108,15 +106,15 @@ class TrainConfig(Section):
     epochs: Positive = Field(20, description="Passes over the training rows.")
     batch_size: Annotated[int, Field(ge=2)] = Field(128, description="Rows in a step.")
     optimizer: Literal["sgd", "adam", "adamw"] = Field("adam", description="Optimizer.")
-    lr: Rate | None = Field(
+    lr: Above0 | None = Field(
         None,
         description="Peak learning rate.  [default: sgd 0.05, adam and adamw 0.001, or 0.003 for convnet and resnet]",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
+    momentum: float | None = Field(None, ge=0, lt=1, description="Momentum of sgd.  [default: 0.9]")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         None, description="Weight decay.  [default: sgd 0.0005, adam 0, adamw 0.01]"
     )
-    schedule: Literal["constant", "cosine", "cyclic", "onecycle"] = Field(
+    schedule: Literal["constant", "linear", "cosine", "cyclic", "onecycle"] = Field(
         "cosine", description="Learning rate over the run."
     )
     snapshots: int = Field(
@@ -128,8 +126,10 @@ class TrainConfig(Section):
         lt=1,
         description="Average the weights over this last share of the epochs: one more predictor.",
     )
-    clip_norm: Rate | None = Field(None, description="Clip the gradient's norm over all parameters to this.")
-    clip_value: Rate | None = Field(None, description="Clip each element of the gradient to this.")
+    clip_norm: Above0 | None = Field(
+        None, description="Clip the gradient's norm over all parameters to this."
+    )
+    clip_value: Above0 | None = Field(None, description="Clip each element of the gradient to this.")
     early_stop: Positive | None = Field(
         None,
         description="Stop after so many epochs without a better validation loss; restores the best weights.",
@@ -152,6 +152,9 @@ class EnsembleConfig(Section):
         "average", description="What predict uses; the report evaluates all."
     )
     match: bool = Field(False, description="Align members before their parameters are averaged.")
+    soup: bool = Field(
+        False, description="Also average parameters greedily: keep a member only if validation gets no worse."
+    )
     seed: int = Field(0, ge=0, description="Every random number of the run follows from it.")
 
 
@@ -164,10 +167,8 @@ class ExecutionConfig(Section):
     )
     insecure: bool = Field(False, description="Join a cluster beyond this machine that asks for no token.")
     workers: Positive | None = Field(None, description="Members trained at once.  [default: as many as fit]")
-    cpus_per_member: Annotated[float, Field(gt=0)] = Field(
-        1, description="CPUs, and so torch threads, of a member."
-    )
-    gpus_per_member: Annotated[float, Field(ge=0)] | None = Field(
+    cpus_per_member: Above0 = Field(1, description="CPUs, and so torch threads, of a member.")
+    gpus_per_member: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         None, description="GPUs of a member, a fraction to share one.  [default: one where there are any]"
     )
     stack: Annotated[Literal["auto"] | Positive, Field(union_mode="left_to_right")] = Field(
@@ -177,7 +178,11 @@ class ExecutionConfig(Section):
     min_members: Positive | None = Field(
         None, description="Fewest members that make a result; with fewer the exit code is 4.  [default: 1]"
     )
-    checkpoint_every: Annotated[float, Field(gt=0)] = Field(60, description="Seconds between checkpoints.")
+    checkpoint_every: Above0 = Field(60, description="Seconds between checkpoints.")
+    silence: Above0 = Field(
+        60,
+        description="Seconds, or 20 times the longest pause so far, after which a silent worker is replaced.",
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -217,6 +222,15 @@ class RunConfig(Section):
                 "early-stop does not go with schedule cyclic",
             ),
             (train.snapshots > 0 and train.early_stop is not None, "early-stop does not go with snapshots"),
+            (train.swa > 0 and train.early_stop is not None, "early-stop does not go with swa"),
+            (
+                train.momentum is not None and train.optimizer != "sgd",
+                f"momentum is of sgd, but optimizer is {train.optimizer}",
+            ),
+            (
+                run.gpus_per_member is not None and run.pool == "serial",
+                "gpus-per-member needs pool ray, but pool is serial",
+            ),
             (run.address is not None and run.pool == "serial", "address needs pool ray, but pool is serial"),
             (
                 run.min_members is not None and run.min_members > ens.members,
@@ -227,6 +241,7 @@ class RunConfig(Section):
                 "combine greedy selects on validation rows, but valid is 0",
             ),
             (ens.match and net.heads > 1, "match does not go with heads"),
+            (ens.soup and data.valid == 0, "soup selects on validation rows, but valid is 0"),
             (
                 isinstance(data.test, float) and not 0 < data.test < 1,
                 f"test is {data.test}, but a fraction lies between 0 and 1",

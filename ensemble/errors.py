@@ -4,6 +4,7 @@
     ├── UsageError                exit 2   bad option, bad configuration; nothing was started
     │   └── DataError             exit 2   bad data; names the row and the column
     ├── RunError                  exit 2   a run directory that cannot be used: damaged, missing, held, different
+    ├── DiskError                 exit 1   a write was refused; everything committed is safe and the run can be resumed
     ├── TooFewMembersError        exit 4   fewer members than --min-members survived
     └── ClusterLostError          exit 5   the cluster went away; the run can be resumed
 
@@ -31,6 +32,10 @@ class RunError(EnsembleError):
     """A run directory that is missing, damaged, held by another process or made from something else."""
 
     exit_code = 2
+
+
+class DiskError(EnsembleError):
+    """The disk refused a write, or could not make it durable; what was committed before is intact."""
 
 
 class TooFewMembersError(EnsembleError):

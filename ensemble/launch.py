@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cluster import open_pool
+from cluster import import_engine, open_pool
 from ensemble.config import ExecutionConfig, RunConfig, Task, make_config
-from ensemble.errors import RunError, UsageError
+from ensemble.errors import ClusterLostError, RunError, UsageError
 from ensemble.functions import function_digest, is_function_path
-from ensemble.runs.signals import signals_raise
+from ensemble.runs.place import check_place
+from ensemble.runs.signals import Interrupted, signals_raise
 
 if TYPE_CHECKING:
     from ensemble.data.dataset import Dataset
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 
 
 Observer = Callable[["Message"], None]
-Watch = Callable[[RunConfig, Task], AbstractContextManager[Observer]]
-"""Given the resolved configuration and the task, opens a display; what it yields is called with every message."""
+Watch = Callable[[RunConfig, Task, frozenset[int]], AbstractContextManager[Observer]]
+"""Given the resolved configuration, the task and the members that are done already, opens a display; what it yields is
+called with every message."""
 
 T = TypeVar("T")
 
 
-def _unwatched(config: RunConfig, task: Task) -> AbstractContextManager[Observer]:
+def _unwatched(config: RunConfig, task: Task, finished: frozenset[int]) -> AbstractContextManager[Observer]:
     """Nobody looks on."""
     return nullcontext(lambda message: None)
 
@@ -37,7 +40,7 @@ def new_run_directory(config: RunConfig) -> Path:
     """A new name under ``runs/`` from date, data and net, with a number behind it where that is taken."""
     data = Path(config.data.data.replace(":", "-")).stem
     parts = [data, *([] if config.net.net == "auto" else [config.net.net])]
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in "-".join(parts))[:40]
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in "-".join(parts))[:40]
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     numbers = (stem if n == 1 else f"{stem}-{n}" for n in range(1, 10_000))
     return next(path for path in (Path("runs") / number for number in numbers) if not path.exists())
@@ -67,10 +70,11 @@ def train(
 
     Raises:
         UsageError: the data, the network or the options do not fit one another.
+        RunError: the run directory exists already, or cannot be made there.
         TooFewMembersError: fewer members finished than ``min_members``.
+        ClusterLostError, DiskError, Interrupted: it stopped in between; `resume` goes on.
     """
-    if run.exists():
-        raise RunError(f"run directory {str(run)!r} exists already; resume it, or name another with --run")
+    check_place(run)
     members = config.ensemble.members
     with _loaded(config.execution, members, lambda: _prepare(config)) as (pool, (resolved, data, parameters)):
         for note in data.spec.notes:
@@ -87,12 +91,16 @@ def resume(
     watch: Watch = _unwatched,
     say: Callable[[str], None] = lambda line: None,
     options: Mapping[str, Any] | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Finish an interrupted run: members that are done stay as they are, the others go on from their checkpoints.
+
+    What is damaged is set aside, and trained or made again.
 
     Args:
         run: A run directory.
         watch, say: As for `train`.
+        strict: Refuse to go on under other hardware, threads or versions than before.
         options: Options given again: MODULE:FUNCTION of ``net``, ``data`` and ``loss`` where the run was made with
             them, ``data_dir``, and anything of the execution section, which may differ from time to time.
 
@@ -103,24 +111,17 @@ def resume(
         RunError: the directory is damaged, held by another process, or its data are no longer what they were.
         UsageError: code of the user's own that was not named again or has changed.
     """
-    from ensemble.runs.functions import check_function
+    from ensemble.runs.recovery import is_intact
     from ensemble.runs.status import run_status
     from ensemble.runs.store import RunStore
 
     store = RunStore.open(run)
     given = dict(options or {})
-    for option in ("net", "data", "loss"):
-        check_function(store, option, given.get(option))
-    if run_status(store).state == "done":
+    _check_functions(store, given)
+    if run_status(store).state == "done" and is_intact(store):
         say("this run is finished: nothing to do")
         return store.report()
-    execution = _execution(store.record.config.execution, given)
-    members = store.record.config.ensemble.members
-    with (
-        store.hold(),
-        _loaded(execution, members, lambda: _load_again(store, given.get("data_dir"))) as (pool, data),
-    ):
-        return _run(store, data, pool, execution, watch)
+    return _go_on(store, given, watch=watch, strict=strict)
 
 
 def grow(
@@ -130,8 +131,11 @@ def grow(
     watch: Watch = _unwatched,
     say: Callable[[str], None] = lambda line: None,
     options: Mapping[str, Any] | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Add members to a run; those that are there stay bit for bit what they are.
+
+    The run is larger once its data have been found to be what they were; before that, nothing is changed.
 
     Raises:
         UsageError: the run's members hold disjoint parts of the rows, which more members would change.
@@ -140,41 +144,92 @@ def grow(
     from ensemble.runs.store import RunStore
 
     store = RunStore.open(run)
-    with store.hold():
-        members = store.record.config.ensemble.members + add
-        if store.record.config.ensemble.resample == "disjoint":
-            raise UsageError(
-                "grow does not go with resample disjoint: more members would change everybody's part of the rows; "
-                f"train a new run with --members {members}"
-            )
-        store.grow(members)
-    return resume(run, watch=watch, say=say, options=options)
+    given = dict(options or {})
+    _check_functions(store, given)
+    members = store.record.config.ensemble.members + add
+    if store.record.config.ensemble.resample == "disjoint":
+        raise UsageError(
+            "grow does not go with resample disjoint: more members would change everybody's part of the rows; "
+            f"train a new run with --members {members}"
+        )
+    say(f"growing to {members} members")
+    return _go_on(store, given, watch=watch, strict=strict, members=members)
+
+
+def _check_functions(store: RunStore, given: Mapping[str, Any]) -> None:
+    from ensemble.runs.functions import check_function
+
+    for option in ("net", "data", "loss"):
+        check_function(store, option, given.get(option))
+
+
+def _go_on(
+    store: RunStore, given: Mapping[str, Any], *, watch: Watch, strict: bool, members: int | None = None
+) -> dict[str, Any]:
+    """Take a run up again, with more members where ``members`` says so."""
+    execution = _execution(store.record.config.execution, given)
+    count = members or store.record.config.ensemble.members
+    load = lambda: _load_again(store, given.get("data_dir"))  # noqa: E731
+    with store.hold(), _loaded(execution, count, load) as (pool, data):
+        if members is not None:
+            store.grow(members)
+        return _run(store, data, pool, execution, watch, strict=strict)
 
 
 @contextmanager
 def _loaded(execution: ExecutionConfig, members: int, load: Callable[[], T]) -> Iterator[tuple[Pool, T]]:
     """A pool and what ``load`` returns: workers start while the data loads, since neither needs the other.
 
-    The pool starts here on the main thread, because Ray's processes die with the thread that made them.
+    The pool starts here on the main thread, because Ray's processes die with the thread that made them. Nobody waits
+    for the other thread when the run is told to stop.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="data") as side:
-        loading = side.submit(load)
+    with signals_raise():
+        loading = _in_background(load)
+        import_engine(execution)
+        if loading.done():  # most of what is refused is refused by now, and nothing was started
+            loading.result()
         pool = open_pool(execution, members=members)
         try:
-            with signals_raise():
-                yield pool, loading.result()
+            yield pool, loading.result()
         finally:
             pool.close()
 
 
+def _in_background(work: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=do, name="data", daemon=True).start()
+    return future
+
+
 def _run(
-    store: RunStore, data: Dataset, pool: Pool, execution: ExecutionConfig, watch: Watch
+    store: RunStore,
+    data: Dataset,
+    pool: Pool,
+    execution: ExecutionConfig,
+    watch: Watch,
+    *,
+    strict: bool = False,
 ) -> dict[str, Any]:
     from ensemble.runs.coordinator import run_ensemble
 
-    with watch(store.record.config, data.spec.task) as observe:
-        store.log("session", pool=pool.describe())
-        return run_ensemble(store, data, pool, observe, execution)
+    config = store.record.config
+    finished = frozenset(store.with_manifest(range(config.ensemble.members)))
+    try:
+        with signals_raise(), watch(config, data.spec.task, finished) as observe:
+            store.log("session", pool=pool.describe())
+            return run_ensemble(store, data, pool, observe, execution, strict=strict)
+    except (ClusterLostError, Interrupted) as stopped:
+        stopped.args = (
+            f"{stopped}; everything committed is safe, go on with `ensemble resume {store.root}`",
+        )
+        raise
 
 
 def _execution(made_with: ExecutionConfig, given: Mapping[str, Any]) -> ExecutionConfig:
@@ -214,18 +269,38 @@ def _prepare(config: RunConfig) -> tuple[RunConfig, Dataset, int]:
     from ensemble.members.plan import plan_members, resolve
     from ensemble.members.resampling import training_rows
     from ensemble.training.losses import loss_function
+    from ensemble.training.networks import permutations_of_plan, try_network
+    from ensemble.training.precision import resolve_precision
     from ensemble.training.rows import batch_bounds
     from ensemble.training.schedules import snapshot_steps
-    from ensemble.training.score import try_network
 
     data = load_dataset(config.data, seed=config.ensemble.seed)
-    resolved = resolve(config, data.spec)
+    resolved = resolve_precision(resolve(config, data.spec))
     plans = plan_members(resolved, data.spec)
     loss_function(resolved.train.loss)
     rows = min(len(training_rows(plan, data.train)) for plan in (plans[0], plans[-1]))
     steps = resolved.train.epochs * len(batch_bounds(rows, resolved.train.batch_size))
     snapshot_steps(resolved.train, steps)
+    if resolved.ensemble.match:
+        permutations_of_plan(plans[0])
+    _check_validation(resolved, len(data.valid))
     return resolved, data, try_network(plans[0])
+
+
+def _check_validation(config: RunConfig, rows: int) -> None:
+    """Half of the validation rows select and half calibrate: what selects needs at least one of two.
+
+    Raises:
+        UsageError: fewer than two, and something selects.
+    """
+    selecting = {
+        "soup": config.ensemble.soup,
+        "combine greedy": config.ensemble.combine == "greedy",
+        "early-stop": config.train.early_stop is not None,
+    }
+    asked = [name for name, wanted in selecting.items() if wanted]
+    if asked and rows < 2:
+        raise UsageError(f"{asked[0]} selects on validation rows, but there are {rows}; raise --valid")
 
 
 def _create(run: Path, config: RunConfig, data: Dataset, parameters: int) -> RunStore:
@@ -248,5 +323,6 @@ def _summary(config: RunConfig, data: Dataset, parameters: int) -> str:
     rows = f"{len(data.train):,} training, {len(data.valid):,} validation, {len(data.test):,} test rows"
     return (
         f"{ens.members} × {config.net.net} ({parameters:,} parameters) on {config.data.data}: {rows}; "
-        f"{train.epochs} epochs of {train.optimizer} at {train.lr:g}, {train.schedule}"
+        f"{train.epochs} epochs of {train.optimizer} at {train.lr:g}, {train.schedule}, "
+        f"{train.precision}"
     )

@@ -1,6 +1,6 @@
 """Train a small ensemble from Python, look at what it is worth, and predict new rows with uncertainty.
 
-    python examples/python_interface.py [RUN_DIRECTORY]
+python examples/python_interface.py [RUN_DIRECTORY]
 """
 
 from __future__ import annotations

@@ -196,3 +196,101 @@ def test_ill_advised_averages_need_force(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not advised"):
         load_networks(store, "parameters")
     assert len(load_networks(store, "parameters", force=True).nets) == 1
+
+
+def test_dropout_passes_are_predictors_of_their_own(tmp_path: Path) -> None:
+    train(quick(dropout=0.3), run=tmp_path / "run")
+    store = RunStore.open(tmp_path / "run")
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    (plain,) = load_networks(store, "average").predict(x)
+    (first,) = load_networks(store, "average", dropout_samples=10).predict(x)
+    (again,) = load_networks(store, "average", dropout_samples=10).predict(x)
+    assert np.mean(first.epistemic) > np.mean(plain.epistemic)
+    np.testing.assert_array_equal(first.probabilities, again.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dropout": 0.0}, "net mlp has no dropout; give it one with --dropout"),
+        ({"net": "tests.nets.users:functional", "hidden": None}, "drops by a function"),
+    ],
+)
+def test_dropout_passes_without_dropout_are_refused(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(quick(dropout_samples=5, **options), run=tmp_path / "run")
+
+
+def scalar_loss(outputs: Any, targets: Any) -> Any:
+    return ((outputs - targets) ** 2).mean()
+
+
+def loss_that_raises(outputs: Any, targets: Any) -> Any:
+    raise ValueError("no such thing")
+
+
+def loss_of_nothing(outputs: Any, targets: Any) -> Any:
+    return outputs.detach().sum()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "tests.test_launch:loss_that_raises"}, "raised ValueError: no such thing"),
+        ({"loss": "tests.test_launch:loss_of_nothing"}, "does not depend on the outputs"),
+        ({"net": "tests.nets.users:good", "hidden": None, "match": True}, "cannot be matched"),
+        ({"valid": 0.01, "soup": True}, "soup selects on validation rows, but there are 1"),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_before(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(quick(**options), run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_users_loss_of_a_regression_gets_vectors(tmp_path: Path) -> None:
+    """With outputs of (rows, 1) it would be the mean over rows × rows, and nothing would be learned."""
+    options = {"data": "diabetes", "epochs": 30, "hidden": (32,)}
+    own = train(quick(loss="tests.test_launch:scalar_loss", **options), run=tmp_path / "own")
+    built_in = train(quick(loss="mse", **options), run=tmp_path / "built-in")
+    assert own["single"]["rmse"]["mean"] == pytest.approx(built_in["single"]["rmse"]["mean"], rel=1e-3)
+
+
+def test_a_large_offset_does_not_drown_a_regression(tmp_path: Path) -> None:
+    """In float32, predictions near 1e9 come in steps of 64."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    y = x @ np.array([1.0, -2.0, 0.5])
+    options = {"epochs": 20, "task": "regression"}
+    rmse = []
+    for offset in (0.0, 1e9):
+        np.savez(tmp_path / f"{offset:g}.npz", x=x, y=y + offset)
+        report = train(
+            quick(data=str(tmp_path / f"{offset:g}.npz"), **options), run=tmp_path / f"run-{offset:.0f}"
+        )
+        rmse.append(report["combined"]["average"]["rmse"])
+    assert rmse[1] == pytest.approx(rmse[0], rel=0.02)
+
+
+@pytest.mark.parametrize("options", [{"swa": 0.5}, {"resample": "bootstrap", "heads": 8}, {"snapshots": 2}])
+def test_new_rows_are_judged_whatever_the_run_holds(tmp_path: Path, options: dict[str, Any]) -> None:
+    from ensemble.data.load import load_rows
+    from ensemble.runs.evaluation import evaluate_rows
+
+    own = train(quick(**options), run=tmp_path / "run")
+    store = RunStore.open(tmp_path / "run")
+    rows = load_rows("iris", store.spec, labelled=True)
+    report = evaluate_rows(store, rows, source="iris")
+    assert set(report["combined"]) == set(own["combined"])
+
+
+def test_a_network_of_ones_own_may_call_view(tmp_path: Path) -> None:
+    """Channels-last rows, which our own networks get, would break it."""
+    report = train(
+        quick(data="digits", net="tests.nets.users:viewing", hidden=None, epochs=1), run=tmp_path / "run"
+    )
+    assert [member["status"] for member in report["members"]] == ["done", "done"]

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ensemble.cli.progress import MemberRow, ProgressState, figure
+from ensemble.cli.progress_state import MemberRow, ProgressState, figure
 from ensemble.runs.pool import Message
 
 MOST_MEMBERS = 15

@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Evaluate every combiner on test rows or new labelled data.",
     ),
     "report": ("ensemble.cli.report:report", "Rewrite the report from what a run holds."),
+    "compare": (
+        "ensemble.cli.compare:compare",
+        "Set runs side by side, paired where test rows are the same.",
+    ),
     "predict": ("ensemble.cli.predict:predict", "Write predictions with uncertainty for new rows."),
     "data": ("ensemble.cli.data:data", "Describe a data source."),
 }

@@ -41,6 +41,7 @@ PLACEHOLDERS = {
     "address": "ADDRESS",
     "stack": "auto|N",
     "checkpoint_every": "SECONDS",
+    "silence": "SECONDS",
 }
 """What stands for a value in the help, where the field's type says too little."""
 

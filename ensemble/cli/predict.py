@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ensemble.cli.results import users_output_aside
 from ensemble.reports.printable import printable
 
 
@@ -21,14 +22,29 @@ from ensemble.reports.printable import printable
     help="How members are combined.  [default: as the run was told]",
 )
 @click.option(
+    "--dropout-samples",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Stochastic passes of each network, dropout on.  [default: as the run was told]",
+)
+@click.option(
     "--force", is_flag=True, help="Predict with averaged parameters even where that is ill-advised."
 )
 @click.option("--data-dir", metavar="DIR", help="Where the files of a named data set lie.")
 @click.option(
     "--net", metavar="MODULE:FUNCTION", help="Your own network again, where the run was made with one."
 )
+@click.option("--loss", metavar="MODULE:FUNCTION", help="Your own loss again; it is checked, not needed.")
 def predict(
-    run: Path, data: str, out: str, combine: str | None, force: bool, data_dir: str | None, net: str | None
+    run: Path,
+    data: str,
+    out: str,
+    combine: str | None,
+    dropout_samples: int | None,
+    force: bool,
+    data_dir: str | None,
+    net: str | None,
+    loss: str | None,
 ) -> None:
     """Predict new rows with uncertainty, and write a table."""
     from ensemble.data.load import load_rows
@@ -39,8 +55,11 @@ def predict(
 
     store = RunStore.open(run)
     check_function(store, "net", net)
-    with PredictionWriter(out) as writer:
-        networks = load_networks(store, combine or store.record.config.ensemble.combine, force=force)
+    if loss is not None:
+        check_function(store, "loss", loss)
+    with PredictionWriter(out) as writer, users_output_aside():
+        combiner = combine or store.record.config.ensemble.combine
+        networks = load_networks(store, combiner, force=force, dropout_samples=dropout_samples)
         rows = load_rows(data, store.spec, labelled=False, data_dir=data_dir)
         if rows.note:
             click.echo(printable(rows.note), err=True)

@@ -9,6 +9,7 @@ import click
 
 from ensemble import launch
 from ensemble.cli.options import field_options, json_option, quiet_option
+from ensemble.cli.results import users_output_aside
 from ensemble.cli.running import finish, say, watch
 
 AGAIN = (
@@ -24,23 +25,35 @@ AGAIN = (
     "retries",
     "min_members",
     "checkpoint_every",
+    "silence",
 )
 """What may be given again: code of the user's own, and where and how members are trained."""
+
+
+strict_option = click.option(
+    "--strict", is_flag=True, help="Refuse to go on under other hardware, threads or versions than before."
+)
 
 
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @field_options(*AGAIN)
+@strict_option
 @json_option
 @quiet_option
 @click.pass_context
-def resume(ctx: click.Context, /, run: Path, as_json: bool, quiet: bool, **options: Any) -> None:
+def resume(
+    ctx: click.Context, /, run: Path, strict: bool, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """Finish an interrupted run; a finished one is left as it is.
 
     Members that are done are not touched, the others go on from their last checkpoint. Options not given stay as the
     run was made with; MODULE:FUNCTION of your own has to be named again.
     """
-    report = launch.resume(run, watch=watch(quiet=quiet), say=say(quiet=quiet), options=options)
+    with users_output_aside():
+        report = launch.resume(
+            run, watch=watch(quiet=quiet), say=say(quiet=quiet), options=options, strict=strict
+        )
     finish(ctx, report, run=run, as_json=as_json)
 
 
@@ -48,10 +61,16 @@ def resume(ctx: click.Context, /, run: Path, as_json: bool, quiet: bool, **optio
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--add", type=click.IntRange(min=1), required=True, metavar="N", help="How many members.")
 @field_options(*AGAIN)
+@strict_option
 @json_option
 @quiet_option
 @click.pass_context
-def grow(ctx: click.Context, /, run: Path, add: int, as_json: bool, quiet: bool, **options: Any) -> None:
+def grow(
+    ctx: click.Context, /, run: Path, add: int, strict: bool, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """Add members to a run; the others stay bit for bit what they are."""
-    report = launch.grow(run, add=add, watch=watch(quiet=quiet), say=say(quiet=quiet), options=options)
+    with users_output_aside():
+        report = launch.grow(
+            run, add=add, watch=watch(quiet=quiet), say=say(quiet=quiet), options=options, strict=strict
+        )
     finish(ctx, report, run=run, as_json=as_json)

@@ -20,11 +20,11 @@ SOME_FAILED = 3
 def watch(*, quiet: bool) -> Watch:
     """Opens the progress display of a run."""
 
-    def show(config: RunConfig, task: Task) -> AbstractContextManager[Observer]:
+    def show(config: RunConfig, task: Task, finished: frozenset[int]) -> AbstractContextManager[Observer]:
         from ensemble.cli.progress import show_progress
 
         members, epochs = config.ensemble.members, config.train.epochs
-        return show_progress(members=members, epochs=epochs, task=task, quiet=quiet)
+        return show_progress(members=members, epochs=epochs, task=task, quiet=quiet, finished=finished)
 
     return show
 

@@ -27,7 +27,7 @@ def status(run: Path, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ensemble.cli.progress import clock_time, figure
+    from ensemble.cli.progress_state import clock_time, figure
 
     held = f", by {now.held_by}" if now.held_by else ""
     click.echo(f"{printable(now.name)}: {now.state}{held}")

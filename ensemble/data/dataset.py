@@ -57,6 +57,9 @@ class DataSpec(BaseModel):
     """What was decided about the data and has to be said: imputed cells, categories, conversions."""
     sha256: str
     """Digest of the rows, the targets, the classes and the split."""
+    test_sha256: str = ""
+    """Digest of the test rows, their targets and the classes alone: two runs that share it may be compared row by
+    row, whatever they were trained on. Empty in directories of earlier versions."""
 
 
 @dataclass(frozen=True)

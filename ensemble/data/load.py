@@ -79,6 +79,7 @@ def load_dataset(config: DataConfig, *, seed: int) -> Dataset:
         target_std=target_std,
         notes=(*targets.notes, *source.notes, *test_notes, *_class_notes(y, cut, targets), *input_notes),
         sha256=digest_of((raw, y, cut.train, cut.valid, cut.test), targets.classes),
+        test_sha256=digest_of((raw[cut.test], y[cut.test]), targets.classes),
     )
     x = np.ascontiguousarray(raw) if as_bytes else apply(raw, mode=mode, mean=mean, std=std)
     return Dataset(spec=spec, x=x, y=y, train=cut.train, valid=cut.valid, test=cut.test)

@@ -69,26 +69,27 @@ def _greedy(given: EvaluationInput, held_out: HeldOut) -> Combiner:
 
 
 def _parameter_averages(given: EvaluationInput, one: Predictors, prefix: str) -> list[Combiner]:
-    """The first of an origin is ``parameters``, plain before aligned before greedy; others say which."""
+    """The first of an origin is ``parameters``, aligned before plain before greedy; others say which."""
     averages = [each for each in given.averages if each.origin == one.origin]
-    averages.sort(key=lambda each: (each.chosen is not None, each.matched))
+    averages.sort(key=lambda each: (each.chosen is not None, not each.matched))
     found: dict[str, Combiner] = {}
     for each in averages:
-        name = f"{prefix}parameters"
-        if name in found:
-            name += "/matched" * each.matched + "/greedy" * (each.chosen is not None)
-        if name in found:
-            raise EnsembleError(
-                f"two averages of parameters of {one.origin} are alike: both would be {name!r}"
-            )
+        kind = "greedy" if each.chosen is not None else "matched" if each.matched else "unmatched"
+        if kind in found:
+            raise EnsembleError(f"two averages of parameters of {one.origin} are alike: both are {kind}")
+        name = f"{prefix}parameters/{kind}" if found else f"{prefix}parameters"
         finite = bool(np.isfinite(each.test).all())
-        scores = score(each.test, given.test_targets, task=given.task) if finite else None
-        found[name] = Combiner(name, scores, _judge(given, one, each))
+        mean = combine(each.test, task=given.task) if finite else None
+        scores = None if mean is None else score(mean, given.test_targets, task=given.task)
+        found[kind] = Combiner(name, scores, _judge(given, one, each))
     return list(found.values())
 
 
 def _judge(given: EvaluationInput, one: Predictors, average: ParameterAverage) -> dict[str, Any]:
-    """Barrier L(w̄) − mean_m L(w_m) on validation rows, and whether the average is advised; None without."""
+    """Barrier L(w̄) − mean_m L(w_m) on validation rows, and whether the average is advised; None without.
+
+    L(w̄) is the mean over the averaged networks: their own losses, to which combining them adds nothing.
+    """
     task, y = given.task, given.valid_targets
     more: dict[str, Any] = {"barrier": None, "advised": None, "matched": average.matched}
     if average.chosen is not None:
@@ -98,13 +99,17 @@ def _judge(given: EvaluationInput, one: Predictors, average: ParameterAverage) -
     if y is None or one.valid is None or average.valid is None or not given.valid_rows:
         return more
     losses = [loss_rows(each, y, task=task).mean() for each in one.valid]
-    more["barrier"] = float(loss_rows(average.valid, y, task=task).mean() - np.mean(losses))
+    more["barrier"] = float(
+        np.mean([loss_rows(each, y, task=task).mean() for each in average.valid]) - np.mean(losses)
+    )
     if task == "classification":
         mean = np.mean([accuracy_rows(each, y).mean() for each in one.valid])
-        more["advised"] = bool(accuracy_rows(average.valid, y).mean() >= mean - ACCURACY_ALLOWANCE - 1e-9)
+        averaged = np.mean([accuracy_rows(each, y).mean() for each in average.valid])
+        more["advised"] = bool(averaged >= mean - ACCURACY_ALLOWANCE - 1e-9)
     else:
         mean = np.mean([_rmse(each, y) for each in one.valid])
-        more["advised"] = bool(_rmse(average.valid, y) <= mean * RMSE_ALLOWANCE * (1 + 1e-9))
+        averaged = np.mean([_rmse(each, y) for each in average.valid])
+        more["advised"] = bool(averaged <= mean * RMSE_ALLOWANCE * (1 + 1e-9))
     return more
 
 

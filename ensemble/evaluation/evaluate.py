@@ -13,6 +13,7 @@ from ensemble.combining.selection import Selection
 from ensemble.evaluation.combiners import Combiner, combiners, undefined
 from ensemble.evaluation.diversity import diversity
 from ensemble.evaluation.equivalent import deep_ensemble_equivalent, member_curve
+from ensemble.evaluation.figures import figures
 from ensemble.evaluation.held_out import Calibration, HeldOut, at_bound, calibration_section, fit_held_out
 from ensemble.evaluation.inputs import EvaluationInput, OutOfBag, ParameterAverage, Predictors, check
 from ensemble.evaluation.intervals import Resampled, intervals, paired_test, resample
@@ -35,6 +36,7 @@ __all__ = [
     "ParameterAverage",
     "Predictors",
     "evaluate",
+    "plain",
 ]
 
 
@@ -67,12 +69,13 @@ class Evaluation:
     size_curve: dict[str, Any]
     tests: list[dict[str, Any]]
     calibrated: dict[str, Any] | None
+    figures: dict[str, Any]
     selection: Selection | None
     calibration: Calibration | None
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Sections of ``report.json``, and ``tests``, ``calibration``, ``notes``; not finite becomes None."""
+        """Sections of ``report.json``; what is not finite becomes None."""
         sections = {
             "single": self.single,
             "combined": self.combined,
@@ -82,10 +85,11 @@ class Evaluation:
             "size_curve": self.size_curve,
             "tests": self.tests,
             "calibration": self.calibrated,
+            "figures": self.figures,
             "notes": list(self.notes),
         }
-        plain: dict[str, Any] = _plain(sections)
-        return plain
+        found: dict[str, Any] = plain(sections)
+        return found
 
 
 def evaluate(given: EvaluationInput) -> Evaluation:
@@ -123,6 +127,7 @@ def evaluate(given: EvaluationInput) -> Evaluation:
         },
         tests=_tests(contenders, resampled, chosen_on),
         calibrated=calibration_section(given, held_out.calibration) if held_out else None,
+        figures=figures(given, held_out.calibration if held_out else None),
         selection=held_out.selection if held_out else None,
         calibration=held_out.calibration if held_out else None,
         notes=tuple(_notes(given, held_out, combined)),
@@ -278,12 +283,12 @@ def _notes(given: EvaluationInput, held_out: HeldOut | None, combined: list[Comb
     return notes
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Plain JSON values: NumPy's become Python's, and what is not finite becomes None."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -31,11 +31,14 @@ class Predictors:
 
 @dataclass(frozen=True)
 class ParameterAverage:
-    """A network whose parameters are the mean of an origin's networks.
+    """Networks whose parameters are the mean of an origin's networks.
+
+    Members are averaged into one network. Snapshots are averaged within each member, so there are as many
+    networks as members; their predictions are then averaged.
 
     Attributes:
         origin: Of which predictors.
-        valid, test: ``(rows, outputs)``. They may hold NaN: such an average is worthless, and is reported so.
+        valid, test: ``(networks, rows, outputs)``. They may hold NaN: such an average is worthless, and is reported so.
         chosen: The predictors that went in, where they are not all (a greedy soup).
         matched: Whether the networks were aligned before.
     """
@@ -137,7 +140,7 @@ def check(given: EvaluationInput) -> None:
         if mean.origin not in origins:
             raise EnsembleError(f"parameters of {mean.origin!r} were averaged, but it has no predictors")
         for part, values, rows in _parts(given, mean):
-            _check_shape(given, f"{part} predictions of averaged {mean.origin}", values.shape, rows)
+            _check_shape(given, f"{part} predictions of averaged {mean.origin}", values.shape[1:], rows)
 
 
 def _parts(given: EvaluationInput, one: Predictors | ParameterAverage) -> list[tuple[str, Array, int]]:

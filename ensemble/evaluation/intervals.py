@@ -10,7 +10,7 @@ from scipy.special import bdtr
 
 from ensemble.combining.predictions import Array, Floats
 from ensemble.errors import EnsembleError
-from ensemble.evaluation.metrics import Scores
+from ensemble.evaluation.metrics import NORMAL_95, Scores
 from ensemble.streams import RunPurpose, generator, run_sequence
 
 RESAMPLES = 1000
@@ -55,6 +55,18 @@ def interval(values: Floats) -> list[float]:
 def intervals(resampled: Resampled) -> dict[str, list[float] | None]:
     """The contract's ``ci95``: metric → ``[low, high]``, None where the metric has no meaning."""
     return {name: None if values is None else interval(values) for name, values in resampled.items()}
+
+
+def wilson(successes: int, trials: int) -> list[float]:
+    """95 % score interval of a share (Wilson 1927): ``[low, high]``, which stays inside [0, 1].
+
+    (p̂ + z²/2n ± z √(p̂(1 − p̂)/n + z²/4n²)) / (1 + z²/n).
+    """
+    share, z2 = successes / trials, NORMAL_95**2
+    centre = share + z2 / (2 * trials)
+    half = NORMAL_95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    low, high = (centre - half) / (1 + z2 / trials), (centre + half) / (1 + z2 / trials)
+    return [max(0.0, float(low)), min(1.0, float(high))]
 
 
 def mcnemar(first: Array, second: Array) -> float:

@@ -75,6 +75,9 @@ def resolve(config: RunConfig, spec: DataSpec) -> RunConfig:
             "train": train.model_copy(
                 update={
                     "loss": loss,
+                    "momentum": 0.9
+                    if train.optimizer == "sgd" and train.momentum is None
+                    else train.momentum,
                     "lr": _learning_rate(net, train.optimizer) if train.lr is None else train.lr,
                     "weight_decay": WEIGHT_DECAYS[train.optimizer]
                     if train.weight_decay is None

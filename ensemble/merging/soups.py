@@ -1,4 +1,4 @@
-"""Model soups: the average of networks that lie close together (Wortsman et al. 2022, arXiv 2203.05482)."""
+"""The greedy model soup (Wortsman et al. 2022, arXiv 2203.05482); the uniform one is `parameters.average`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ class Soup:
 
     weights: Weights
     chosen: tuple[int, ...]
-
-
-def uniform(ingredients: Sequence[Weights]) -> Soup:
-    """The average of all."""
-    return Soup(average(ingredients), tuple(range(len(ingredients))))
 
 
 def greedy(

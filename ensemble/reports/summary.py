@@ -91,7 +91,17 @@ def table(report: Report) -> Table:
 
 def sentences(report: Report) -> list[str]:
     """What the table means: the gain with its interval, out of bag, diversity, calibration, cost."""
-    said = (_gain, _best_single, _out_of_bag, _diversity, _uncertainty, _calibration, _equivalents, _cost)
+    said = (
+        _shift,
+        _gain,
+        _best_single,
+        _out_of_bag,
+        _diversity,
+        _uncertainty,
+        _calibration,
+        _equivalents,
+        _cost,
+    )
     return [sentence for say in said if (sentence := say(report))]
 
 
@@ -128,6 +138,29 @@ def _mark(found: dict[str, Any]) -> str:
     return " (not advised)" if found.get("advised") is False else ""
 
 
+def _shift(report: Report) -> str:
+    """New rows against the run's own: the figures and what became of the confidence."""
+    found = report.get("shift")
+    if not found:
+        return ""
+    own, new = found["own"], found["new"]
+    metrics = [metric for metric in ORDER[report["task"]] if metric in found["difference"]]
+    changes = [
+        f"{NAMES[m]} went from {number(m, own[m])} to {number(m, new[m])}, {signed(m, found['difference'][m])}"
+        for m in metrics
+    ]
+    held = ""
+    if own.get("conformal") and new.get("conformal"):
+        held = (
+            f" {own['conformal']['coverage']:.0%} conformal coverage went from "
+            f"{own['conformal']['test_coverage']:.1%} to {new['conformal']['test_coverage']:.1%}."
+        )
+    return (
+        f"Against the run's own {_count(own['rows'], 'test row')}: {'; '.join(changes)}.{held} A new row is more "
+        f"uncertain than an own one with probability {found['more_uncertain']:.2f} (0.50: nothing tells them apart)."
+    )
+
+
 def _gain(report: Report) -> str:
     """Members → ensemble: the figures, and the paired interval of the difference."""
     metric = ORDER[report["task"]][0]
@@ -150,7 +183,7 @@ def _gain(report: Report) -> str:
         tell = "; with these test rows that cannot be told from no difference"
     else:
         tell = ", better" if (high < 0) == (metric == "rmse") else ", worse"
-    return f"{said}, a paired difference of {_signed(metric, gain)}{tell}."
+    return f"{said}, a paired difference of {signed(metric, gain)}{tell}."
 
 
 def _best_single(report: Report) -> str:
@@ -163,7 +196,7 @@ def _best_single(report: Report) -> str:
         return ""
     chosen = "validation rows" if test.get("chosen_on") == "valid" else "the test rows, which favours it"
     p = "" if test.get("mcnemar_p") is None else f", McNemar p = {test['mcnemar_p']:.2g}"
-    return f"Against {clean(test['b'])}, the best one by {chosen}: {_signed(metric, gain)}{p}."
+    return f"Against {clean(test['b'])}, the best one by {chosen}: {signed(metric, gain)}{p}."
 
 
 def _out_of_bag(report: Report) -> str:
@@ -228,13 +261,13 @@ def _cost(report: Report) -> str:
     cost = report.get("cost") or {}
     said = []
     if cost.get("wall_seconds") is not None:
-        said.append(f"{_seconds(cost['wall_seconds'])} of wall time")
+        said.append(f"{duration(cost['wall_seconds'])} of wall time")
     if cost.get("member_seconds") is not None:
-        said.append(f"{_seconds(cost['member_seconds'])} of training")
+        said.append(f"{duration(cost['member_seconds'])} of training")
     if cost.get("parallel_efficiency") is not None:
         said.append(f"parallel efficiency {cost['parallel_efficiency']:.2f}")
     if cost.get("predict_seconds_per_1000_rows") is not None:
-        said.append(f"{_seconds(cost['predict_seconds_per_1000_rows'])} to predict 1,000 rows")
+        said.append(f"{duration(cost['predict_seconds_per_1000_rows'])} to predict 1,000 rows")
     if cost.get("parameters") is not None:
         said.append(f"{cost['parameters']:,} parameters")
     return f"Cost: {', '.join(said)}." if said else ""
@@ -299,13 +332,22 @@ def _difference(report: Report, other: str, metric: str) -> dict[str, Any] | Non
     return None
 
 
-def _signed(metric: str, gain: dict[str, Any]) -> str:
+def signed(metric: str, gain: dict[str, Any]) -> str:
+    """A difference and its interval: ``+0.0123 [+0.0040, +0.0200]``."""
     form = "+.4g" if metric in IN_UNITS else "+.4f"
     low, high = gain["ci95"]
     return f"{gain['value']:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def _seconds(value: float) -> str:
+def p_value(p: float | None) -> str:
+    """Two digits that count; what is less than a double holds is not said to be zero."""
+    if p is None:
+        return NOTHING
+    return f"{p:.2g}" if p >= 1e-99 else "< 1e-99"
+
+
+def duration(value: float) -> str:
+    """Seconds, minutes or hours, as people say them."""
     if value >= 90:
         return f"{value / 60:.1f} min" if value < 5400 else f"{value / 3600:.1f} h"
     return f"{value:.3g} s"

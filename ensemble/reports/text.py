@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ensemble.reports.comparison import Comparison, paired, settings, side_by_side, verdicts
 from ensemble.reports.summary import Report, notes, sentences, table, title, warnings
+from ensemble.reports.summary import Table as Content
 
 STYLES = {"member": "dim", "mean": "", "spread": "dim", "combined": "bold", "remark": "dim italic"}
 PARTS = {"member": 0, "remark": 0, "mean": 1, "spread": 1, "combined": 2}
@@ -26,8 +28,21 @@ def render_report(report: Report, console: Console) -> None:
         console.print(Text(f"· {note}", style="dim"))
 
 
+def render_comparison(found: Comparison, console: Console) -> None:
+    """Print what `ensemble.runs.comparison.compare_runs` returns."""
+    for content in (side_by_side(found, intervals=False), paired(found), settings(found)):
+        if content is not None:
+            console.print(Text(content.caption))
+            console.print(_drawn(Content(content.header, content.rows)))
+    for verdict in verdicts(found):
+        console.print(Text(verdict))
+
+
 def _table(report: Report) -> Table:
-    content = table(report)
+    return _drawn(table(report))
+
+
+def _drawn(content: Content) -> Table:
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=True, show_edge=True)
     first, *metrics = content.header
     drawn.add_column(first, overflow="fold")

@@ -6,9 +6,13 @@ A failed fsync is never retried: after one the kernel may have dropped the very 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +23,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from ensemble.errors import RunError
+from ensemble.errors import DiskError, RunError
 
 TEMPORARY = ".writing"
 """Ending of a file that is being written; one that is found was never committed."""
+
+DAMAGED = ".damaged"
+"""Ending of what did not verify, and is kept for whoever wants to know why."""
 
 SEAL = "content_sha256"
 
@@ -45,12 +52,12 @@ def commit(path: Path, content: bytes) -> Digest:
     """Put ``content`` under ``path``, durably, replacing what was there; the directory is made if it is missing.
 
     Raises:
-        RunError: the disk refused; what was there before is intact.
+        DiskError: the disk refused; what was there before is intact.
     """
     temporary = path.with_name(path.name + TEMPORARY)
-    try:
+    with _refusals(path, temporary):
         make_directory(path.parent)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
         try:
             view = memoryview(content)
             while view:
@@ -60,13 +67,57 @@ def commit(path: Path, content: bytes) -> Digest:
             os.close(descriptor)
         os.replace(temporary, path)
         sync_directory(path.parent)
+    return digest(content)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a diary; after one that a crash cut short, on a line of its own.
+
+    It is not synced, so the last ones may be lost with the power.
+
+    Raises:
+        DiskError: the disk refused.
+    """
+    with _refusals(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            content = ("\n" * torn + line + "\n").encode()
+            if os.write(descriptor, content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be there. Not synced: what comes back after a loss of power is verified when read."""
+    with _refusals(path), suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what did not verify, a file or a directory, to ``*.damaged``; earlier ones stay. Returns the new name."""
+    names = (f"{path.name}{DAMAGED}{number or ''}" for number in range(10_000))
+    aside = next(other for other in map(path.with_name, names) if not os.path.lexists(other))
+    with _refusals(path):
+        os.replace(path, aside)
+        sync_directory(path.parent)
+    return aside
+
+
+@contextmanager
+def _refusals(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+        raise DiskError(
             f"cannot write {str(path)!r}: {error.strerror}; everything committed before is intact. "
             "Make room or mend the disk, then resume the run"
         ) from error
-    return digest(content)
 
 
 def make_directory(path: Path) -> None:
@@ -74,7 +125,8 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(path)
     sync_directory(path.parent)
 
 
@@ -89,8 +141,9 @@ def sync_directory(path: Path) -> None:
 
 def commit_tensors(path: Path, tensors: Tensors) -> Digest:
     """Commit arrays as safetensors, by sorted name and without metadata, so equal arrays make equal files."""
+    # asarray and not ascontiguousarray, which makes vectors of scalars
     return commit(
-        path, tensors_to_bytes({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+        path, tensors_to_bytes({name: np.asarray(tensors[name], order="C") for name in sorted(tensors)})
     )
 
 
@@ -114,15 +167,32 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: missing, not JSON, or its content does not have the digest it carries.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        content = json.loads(read(path))
+        sealed = isinstance(content, dict) and content.get(SEAL) == content_digest(content)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{str(path)!r} is damaged: not JSON ({error})") from None
-    if not isinstance(content, dict) or content.get(SEAL) != content_digest(content):
+    if not sealed:
         raise RunError(f"{str(path)!r} is damaged: its content does not have the SHA-256 that it carries")
     del content[SEAL]
-    return content
+    return dict(content)
+
+
+def check_size(path: Path, expected: Digest) -> None:
+    """See that a file is there and as long as its manifest says: what costs nothing to find out.
+
+    Raises:
+        RunError: missing, no file, or of another size.
+    """
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise RunError(f"{str(path)!r} is no file of a run but {_kind(status.st_mode)}")
+    if status.st_size != expected.size:
+        raise RunError(
+            f"{str(path)!r} is damaged: {status.st_size} bytes, but its manifest says {expected.size}"
+        )
 
 
 def read_verified(path: Path, expected: Digest) -> bytes:
@@ -131,16 +201,34 @@ def read_verified(path: Path, expected: Digest) -> bytes:
     Raises:
         RunError: missing or damaged.
     """
-    try:
-        size = path.stat().st_size
-        if size != expected.size:
-            raise RunError(f"{str(path)!r} is damaged: {size} bytes, but its manifest says {expected.size}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    check_size(path, expected)
+    content = read(path)
     if digest(content) != expected:
         raise RunError(f"{str(path)!r} is damaged: its SHA-256 is not the one its manifest says")
     return content
+
+
+def read(path: Path) -> bytes:
+    """A regular file's content: no link is followed out of the run, and no pipe is waited for.
+
+    Raises:
+        RunError: missing, unreadable, or no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise RunError(f"{str(path)!r} is no file of a run but {_kind(mode)}")
+            return file.read()
+    except OSError as error:
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise RunError(f"cannot read {str(path)!r}: {reason}") from None
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a directory"))
+    return next((name for test, name in kinds if test(mode)), "a device or a pipe")
 
 
 def read_tensors(path: Path, expected: Digest) -> Tensors:
@@ -152,5 +240,5 @@ def read_tensors(path: Path, expected: Digest) -> Tensors:
     content = read_verified(path, expected)
     try:
         return dict(tensors_from_bytes(content))
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise RunError(f"{str(path)!r} is no safetensors file: {error}") from None

@@ -7,23 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.data.dataset import Dataset
+from ensemble.data.dataset import Array, Dataset
 from ensemble.data.digest import digest_of
 from ensemble.data.load import NewRows
 from ensemble.errors import RunError
-from ensemble.evaluation.evaluate import ParameterAverage, Predictors, evaluate
+from ensemble.evaluation.evaluate import Predictors, evaluate
+from ensemble.evaluation.shift import shift
 from ensemble.members.plan import plan_members
-from ensemble.runs.records import MemberRecord
-from ensemble.runs.reporting import evaluation_input, finished_members
+from ensemble.runs.publishing import row_images, shown_rows
+from ensemble.runs.records import AverageRecord, MemberRecord
+from ensemble.runs.reporting import evaluation_input, finished_members, parameter_averages
 from ensemble.runs.store import RunStore
-from ensemble.training.events import Predictor
+from ensemble.training.events import Origin, Predictor
+from ensemble.training.networks import choose_device, load_weights, make_net
 from ensemble.training.predictors import final_predictors, predictor
 from ensemble.training.rows import DeviceRows
-from ensemble.training.score import choose_device, load_weights, make_net
 
 
 def evaluate_rows(store: RunStore, rows: NewRows, *, source: str) -> dict[str, Any]:
-    """Every combiner on new labelled rows, as a document with the sections of ``report.json``.
+    """Every combiner on new labelled rows, as a document with the sections of ``report.json`` and ``shift``: these
+    rows beside the run's own.
 
     What was fitted stays fitted: selection, temperature and conformal sets come from the run's validation rows.
 
@@ -52,7 +55,9 @@ def evaluate_rows(store: RunStore, rows: NewRows, *, source: str) -> dict[str, A
             for p in own.predictors
         ),
         oob=None,
-        averages=tuple(_average(store, average, data, inputs) for average in own.averages),
+        averages=tuple(
+            parameter_averages(store, records, lambda record: _average(store, record, data, inputs))
+        ),
     )
     evaluation = evaluate(given)
     return {
@@ -72,7 +77,16 @@ def evaluate_rows(store: RunStore, rows: NewRows, *, source: str) -> dict[str, A
             for record, scores in zip(records, evaluation.member_metrics, strict=True)
         ],
         **evaluation.as_json(),
+        "shift": shift(own, given, evaluations=(evaluate(own), evaluation)),
+        "config": store.record.config.flat(),
     }
+
+
+def images_of(store: RunStore, rows: NewRows, report: dict[str, Any]) -> dict[int, Array]:
+    """Images ``(height, width, 1|3)`` of the new rows that the document shows one by one, by their number."""
+    shown = shown_rows(report)
+    images = row_images(rows.x[shown], store.spec)
+    return {} if images is None else dict(zip(shown, images, strict=True))
 
 
 def _predictors(store: RunStore, record: MemberRecord, data: Dataset, inputs: DeviceRows) -> list[Predictor]:
@@ -81,19 +95,17 @@ def _predictors(store: RunStore, record: MemberRecord, data: Dataset, inputs: De
     net = make_net(plan, choose_device())
     load_weights(net, store.weights(record))
     found = list(final_predictors(plan, data, net, inputs))
-    for index in range(store.predictor_count(record, "snapshots")):
-        load_weights(net, store.weights(record, "snapshots", index))
-        found.append(predictor(plan, data, net, inputs, origin="snapshots", index=index))
+    with_weights: tuple[Origin, ...] = ("snapshots", "averaged")
+    for origin in with_weights:
+        for index in range(store.predictor_count(record, origin)):
+            load_weights(net, store.weights(record, origin, index))
+            found.append(predictor(plan, data, net, inputs, origin=origin, index=index))
     return found
 
 
-def _average(
-    store: RunStore, average: ParameterAverage, data: Dataset, inputs: DeviceRows
-) -> ParameterAverage:
-    record = store.average()
-    assert record is not None
+def _average(store: RunStore, record: AverageRecord, data: Dataset, inputs: DeviceRows) -> dict[str, Array]:
     plan = plan_members(store.record.config, store.spec)[0].model_copy(update={"resample": "none"})
     net = make_net(plan, choose_device())
     load_weights(net, store.average_weights(record))
     one = predictor(plan, data, net, inputs, origin="members", index=0)
-    return replace(average, test=one.predictions["test"])
+    return {**store.average_predictions(record), "test": one.predictions["test"]}

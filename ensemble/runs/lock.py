@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ensemble.errors import RunError
@@ -19,9 +19,14 @@ def hold(path: Path) -> Iterator[None]:
     """Hold the lock while the block runs. The kernel frees it when this process dies, however it dies.
 
     Raises:
-        RunError: another process holds it; the message names that process.
+        RunError: another process holds it, whom the message names; or the run cannot be written to.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise RunError(
+            f"run {str(path.parent)!r} cannot be written to: {error.strerror}; nothing was started"
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,9 +36,12 @@ def hold(path: Path) -> Iterator[None]:
             ) from None
         mine = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(mine).encode(), 0)
-        yield
-        os.ftruncate(descriptor, 0)
+        with suppress(OSError):  # the lock holds without the name, as on a full disk
+            os.pwrite(descriptor, json.dumps(mine).encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,6 +49,9 @@ class Pool(Protocol):
             ClusterLostError: the workers are gone all together.
         """
 
+    def running(self) -> Collection[str]:
+        """Keys of the tasks that workers have in hand; from these a word may be expected."""
+
     def cancel(self, key: str) -> None:
         """Stop a task; its stream closes with ``Failed(cause="cancelled")``."""
 
@@ -81,8 +85,12 @@ class SerialPool:
     def submit(self, task: Task, *, attempt: int) -> None:
         self._waiting.append((task, attempt))
 
+    def running(self) -> Collection[str]:
+        return () if self._running is None else (self._running[0].key,)
+
     def cancel(self, key: str) -> None:
-        self._cancelled.add(key)
+        if key in (*self.running(), *(task.key for task, _ in self._waiting)):
+            self._cancelled.add(key)
 
     def kill(self, key: str) -> None:
         """The same as `cancel`: a task that hangs here hangs the caller too, so this is never too late."""
@@ -94,6 +102,7 @@ class SerialPool:
     def poll(self, timeout: float) -> list[Message]:
         if self._running is None:
             if not self._waiting:
+                time.sleep(timeout)
                 return []
             if self._data is None:
                 raise RuntimeError("share(data) comes before the first task")

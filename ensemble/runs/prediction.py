@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.stats import norm
 from torch import nn
 
@@ -15,11 +16,15 @@ from ensemble.data.dataset import DataSpec
 from ensemble.errors import RunError, UsageError
 from ensemble.evaluation.uncertainty import Uncertainty, classification_uncertainty, regression_uncertainty
 from ensemble.members.plan import MemberPlan, plan_members
+from ensemble.nets.dropout import dropout_active
 from ensemble.reports.prediction_files import ClassPredictions, Predictions, ValuePredictions
 from ensemble.runs.reporting import finished_members, selection_rows
 from ensemble.runs.store import RunStore
+from ensemble.streams import Purpose, member_sequence, torch_seed
+from ensemble.training.events import Weights
+from ensemble.training.networks import check_dropout, choose_device, cuda_devices, load_weights, make_net
 from ensemble.training.rows import DeviceRows
-from ensemble.training.score import as_one, choose_device, load_weights, make_net, predict
+from ensemble.training.score import as_one, predict
 
 CHUNK = 10_000
 """Rows predicted at a time: what is in memory does not grow with the rows."""
@@ -29,19 +34,32 @@ Z95 = float(norm.ppf(0.975))
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks that one way of combining needs, on their device."""
+    """The networks that one way of combining needs, on their device.
+
+    Attributes:
+        spec: Of the run's data.
+        nets: In evaluation mode.
+        members: Whose they are; their dropout masks follow from it.
+        counts: How often each counts; more than once where a greedy selection took it more than once.
+        by_vote: Whether the majority decides.
+        seed: Of the run.
+        dropout_samples: Passes of each network with dropout on, each a predictor of its own; 0 is one pass without.
+    """
 
     spec: DataSpec
     nets: tuple[nn.Module, ...]
-    weights: tuple[float, ...] | None
-    """Of each network where the combiner weighs them."""
+    members: tuple[int, ...]
+    counts: tuple[int, ...]
     by_vote: bool
+    seed: int
+    dropout_samples: int
 
     @property
     def described(self) -> str:
         """In words: how many networks, and how they are combined."""
         count = "1 network" if len(self.nets) == 1 else f"{len(self.nets)} networks"
-        return f"{count}, by vote" if self.by_vote else count
+        passes = f", {self.dropout_samples} dropout passes each" if self.dropout_samples else ""
+        return f"{count}{passes}{', by vote' if self.by_vote else ''}"
 
     def predict(self, x: Array, *, first_row: int = 0) -> Iterator[Predictions]:
         """Combined predictions with uncertainty, ``CHUNK`` rows at a time.
@@ -50,59 +68,96 @@ class Networks:
             x: ``(rows, *spec.shape)`` as ``Dataset.x`` has them.
             first_row: Number of the first row.
         """
-        inputs = DeviceRows(x, self.spec, choose_device())
         for start in range(0, len(x), CHUNK):
+            inputs = DeviceRows(x[start : start + CHUNK], self.spec, choose_device())
             rows = np.arange(start, min(start + CHUNK, len(x)))
-            values = np.stack([as_one(predict(net, inputs, rows, self.spec), self.spec) for net in self.nets])
+            said = [self._say(index, inputs, rows) for index in range(len(self.nets))]
+            values = np.concatenate([said[index] for index in np.repeat(range(len(said)), self.counts)])
             yield self._combined(values, rows + first_row)
 
+    def _say(self, index: int, inputs: DeviceRows, rows: Array) -> Array:
+        """``(passes, rows, outputs)`` of one network."""
+        net = self.nets[index]
+        if not self.dropout_samples:
+            return as_one(predict(net, inputs, rows - rows[0], self.spec), self.spec)[None]
+        passes = []
+        for sample in range(self.dropout_samples):
+            stream = member_sequence(
+                self.seed, self.members[index], Purpose.DROPOUT_SAMPLES, sample, int(rows[0])
+            )
+            with torch.random.fork_rng(cuda_devices(net)), dropout_active(net, True):
+                torch.manual_seed(torch_seed(stream))
+                passes.append(as_one(predict(net, inputs, rows - rows[0], self.spec), self.spec))
+        return np.stack(passes)
+
     def _combined(self, values: Array, rows: Array) -> Predictions:
-        mean = combine(values, task=self.spec.task, weights=self.weights)
-        weighed = (
-            values
-            if self.weights is None
-            else values[np.repeat(range(len(values)), np.array(self.weights, int))]
-        )
+        mean = combine(values, task=self.spec.task)
         if self.spec.task == "regression":
-            return _value_predictions(mean, regression_uncertainty(weighed), rows)
+            return _value_predictions(mean, regression_uncertainty(values), rows)
         labels = mean.argmax(axis=1)
         if self.by_vote:
             votes = vote(values)
             labels, mean = votes.labels, votes.shares
-        return _class_predictions(labels, mean, classification_uncertainty(weighed), rows, self.spec.classes)
+        return _class_predictions(labels, mean, classification_uncertainty(values), rows, self.spec.classes)
 
 
-def load_networks(store: RunStore, combiner: str, *, force: bool = False) -> Networks:
+def load_networks(
+    store: RunStore, combiner: str, *, force: bool = False, dropout_samples: int | None = None
+) -> Networks:
     """Networks of a run for a combiner: all members, the selected ones, or the one with averaged parameters.
 
+    Args:
+        store: The run.
+        combiner: ``average``, ``vote``, ``greedy`` or ``parameters``.
+        force: Take averaged parameters even where the report advises against them.
+        dropout_samples: Passes with dropout on; None takes as many as the run was told.
+
     Raises:
-        UsageError: ``parameters`` where the report advises against it and ``force`` is not given.
+        UsageError: ``parameters`` where the report advises against it and ``force`` is not given; a combiner that
+            does not fit the task; dropout passes of networks without dropout.
         RunError: no finished member, or a damaged file.
     """
     records = finished_members(store)
     if not records:
         raise RunError(f"run {str(store.root)!r} has no finished member yet; train it first")
-    plans = plan_members(store.record.config, store.spec)
+    samples = store.record.config.ensemble.dropout_samples if dropout_samples is None else dropout_samples
+    plans = [
+        plan.model_copy(update={"dropout_samples": samples})
+        for plan in plan_members(store.record.config, store.spec)
+    ]
     if combiner == "vote" and store.spec.task == "regression":
         raise UsageError("combine vote has no meaning for regression; use average, parameters or greedy")
+    counts = (1,) * len(records)
     if combiner == "parameters":
-        return Networks(store.spec, (_averaged_net(store, plans[0], force=force),), None, by_vote=False)
-    weights: tuple[float, ...] | None = None
-    if combiner == "greedy":
-        values, targets = selection_rows(store, records)
-        chosen = greedy(values, targets, task=store.spec.task).weights
-        records = [record for record, weight in zip(records, chosen, strict=True) if weight]
-        weights = tuple(float(weight) for weight in chosen if weight)
-    nets = []
-    for record in records:
-        net = make_net(plans[record.index], choose_device())
-        load_weights(net, store.weights(record))
-        nets.append(net.eval())
-    return Networks(store.spec, tuple(nets), weights, by_vote=combiner == "vote")
+        nets, counts = [_averaged_net(store, plans[0], force=force)], (1,)
+    else:
+        if combiner == "greedy":
+            values, targets = selection_rows(store, records)
+            chosen = greedy(values, targets, task=store.spec.task).weights
+            records = [record for record, count in zip(records, chosen, strict=True) if count]
+            counts = tuple(int(count) for count in chosen if count)
+        nets = [_net(plans[record.index], store.weights(record)) for record in records]
+    return Networks(
+        spec=store.spec,
+        nets=tuple(nets),
+        members=tuple(record.index for record in records)[: len(nets)],
+        counts=counts,
+        by_vote=combiner == "vote",
+        seed=store.record.config.ensemble.seed,
+        dropout_samples=samples,
+    )
+
+
+def _net(plan: MemberPlan, weights: Weights) -> nn.Module:
+    net = make_net(plan, choose_device())
+    load_weights(net, weights)
+    if plan.dropout_samples:
+        check_dropout(net, plan)
+    return net.eval()
 
 
 def _averaged_net(store: RunStore, plan: MemberPlan, *, force: bool) -> nn.Module:
-    record = store.average()
+    record = store.average("averaged")
     if record is None:
         raise RunError(f"run {str(store.root)!r} holds no parameter average; finish the run first")
     said = store.report()["combined"]["parameters"]
@@ -110,15 +165,15 @@ def _averaged_net(store: RunStore, plan: MemberPlan, *, force: bool) -> nn.Modul
         reason = (
             "without validation rows nobody measured whether it is sound"
             if said["advised"] is None
-            else f"its loss on validation rows is {said['barrier']:+.3f} above the members'"
+            else "on validation rows it is more than "
+            + ("one point of accuracy" if store.spec.task == "classification" else "5 % of RMSE")
+            + " worse than the mean member"
         )
         raise UsageError(
             f"averaging the parameters of these members is not advised: {reason}. "
             "Use --combine average, or --force to predict with it all the same"
         )
-    net = make_net(plan, choose_device())
-    load_weights(net, store.average_weights(record))
-    return net.eval()
+    return _net(plan, store.average_weights(record))
 
 
 def _class_predictions(

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ensemble.config import RunConfig
+from ensemble.training.events import Origin
 
 
 class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
+"""A run or a file: no separators, nothing hidden, no ``..``, no option; short enough for every file system."""
+
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
+"""A file of a member, from the member's directory, in it or one below."""
+
+
 class FileRecord(Record):
     """One file as a manifest has it."""
 
-    size: int
-    sha256: str
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class RunRecord(Record):
     """``config.json``: what was asked for, resolved, and what it was asked of."""
 
     format: Literal[1] = 1
-    name: str
+    name: Name
     created: str
     config: RunConfig
     data_sha256: str
@@ -50,7 +60,7 @@ class MemberRecord(Record):
     fingerprint: dict[str, Any]
     mixed: bool = False
     """Whether attempts ran under different fingerprints."""
-    files: dict[str, FileRecord]
+    files: dict[FileName, FileRecord]
 
 
 class FailureRecord(Record):
@@ -72,16 +82,43 @@ class CheckpointRecord(Record):
     epoch: int
     step: int
     file: FileRecord
-    files: dict[str, FileRecord]
+    files: dict[FileName, FileRecord]
     """Predictors that were committed before it, such as snapshots: going on from here does not send them again."""
-    fingerprint: dict[str, Any]
+    fingerprints: tuple[dict[str, Any], ...]
+    """All under which it came about: an earlier session's count, also where this one's made the checkpoint."""
     values: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Average:
+    """A network whose parameters are the mean of others': which, and how they were brought together."""
+
+    name: str
+    """Of its files under ``combined/``: ``averaged``, ``unmatched``, ``greedy``, ``snapshots-000``."""
+    origin: Origin
+    networks: tuple[tuple[int, int], ...]
+    """Member and index of each predictor that went in."""
+    matched: bool = False
+    candidates: tuple[tuple[int, int], ...] = ()
+    """Of a greedy soup: the networks it chose from."""
+
+
 class AverageRecord(Record):
-    """``combined/averaged.json``: a parameter average, whose members it is of, and its two files."""
+    """``combined/<name>.json``: the same, and its two files."""
 
     format: Literal[1] = 1
-    members: tuple[int, ...]
+    name: Name
+    origin: Origin
+    networks: tuple[tuple[int, int], ...]
+    matched: bool
+    candidates: tuple[tuple[int, int], ...]
     weights: FileRecord
     predictions: FileRecord
+
+
+class ImagesRecord(Record):
+    """``combined/rows.json``: the test rows whose images are kept for the report, and the file of the images."""
+
+    format: Literal[1] = 1
+    rows: tuple[int, ...]
+    file: FileRecord

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,14 @@ from ensemble.evaluation.evaluate import (
 from ensemble.evaluation.held_out import split_holdout
 from ensemble.members.plan import MemberPlan, plan_members
 from ensemble.members.resampling import unseen_rows
-from ensemble.runs.records import MemberRecord
+from ensemble.runs.history import training_curves
+from ensemble.runs.records import AverageRecord, MemberRecord
 from ensemble.runs.store import RunStore
 from ensemble.streams import Purpose, member_sequence, torch_seed
 from ensemble.training.events import Origin
+
+Said = dict[str, Array]
+"""Predictions by part of the rows."""
 
 ORIGINS: tuple[Origin, ...] = ("members", "snapshots", "heads", "dropout", "averaged")
 
@@ -52,12 +57,15 @@ def make_report(store: RunStore, pool: dict[str, Any] | None = None) -> dict[str
             "classes": list(store.spec.classes),
             "shape": list(store.spec.shape),
             "sha256": store.spec.sha256,
+            "test_sha256": store.spec.test_sha256,
             "notes": list(store.spec.notes),
         },
         "members": _members(store, evaluation, records),
         **evaluation.as_json(),
+        "training": training_curves(store, records),
         "cost": _cost(store, records, pool),
         "environment": _environment(store, records, pool),
+        "config": store.record.config.flat(),
     }
 
 
@@ -71,13 +79,6 @@ def finished_members(store: RunStore) -> list[MemberRecord]:
 def evaluation_input(store: RunStore, records: list[MemberRecord]) -> EvaluationInput:
     """Everything that evaluation looks at: the predictions as the workers computed them, once, and the targets."""
     config, targets = store.record.config, store.targets()
-    averaged = store.average()
-    averages: tuple[ParameterAverage, ...] = ()
-    if averaged is not None:
-        said = store.average_predictions(averaged)
-        averages = (
-            ParameterAverage("members", said.get("valid"), said["test"], matched=config.ensemble.match),
-        )
     predictors = [_predictors(store, records, origin) for origin in ORIGINS]
     return EvaluationInput(
         task=store.spec.task,
@@ -85,7 +86,7 @@ def evaluation_input(store: RunStore, records: list[MemberRecord]) -> Evaluation
         valid_targets=targets["valid_targets"] if len(targets["valid"]) else None,
         test_targets=targets["test_targets"],
         predictors=tuple(p for p in predictors if p is not None),
-        averages=averages,
+        averages=tuple(parameter_averages(store, records)),
         oob=_out_of_bag(store, records, targets),
         seed=config.ensemble.seed,
     )
@@ -105,17 +106,41 @@ def selection_rows(store: RunStore, records: list[MemberRecord]) -> tuple[Array,
     return values[:, rows], given.valid_targets[rows]
 
 
+def parameter_averages(
+    store: RunStore,
+    records: list[MemberRecord],
+    said: Callable[[AverageRecord], Said] | None = None,
+) -> Iterator[ParameterAverage]:
+    """The run's averages of parameters: each of the members, and those of snapshots together.
+
+    Args:
+        store: The run.
+        records: Its finished members.
+        said: What an average says of rows; the run's own where this is left out.
+    """
+    say = store.average_predictions if said is None else said
+    for name in ("averaged", "unmatched", "greedy"):
+        record = store.average(name)
+        if record is not None:
+            chosen = tuple(member for member, _ in record.networks) if name == "greedy" else None
+            yield ParameterAverage("members", *_parts([say(record)]), chosen=chosen, matched=record.matched)
+    of_snapshots = [store.average(f"snapshots-{record.index:03d}") for record in records]
+    if any(of_snapshots):
+        yield ParameterAverage("snapshots", *_parts([say(record) for record in of_snapshots if record]))
+
+
+def _parts(said: list[Said]) -> tuple[Array | None, Array]:
+    """Valid and test predictions, ``(predictors, rows, outputs)``; valid is None without validation rows."""
+    valid = np.stack([one["valid"] for one in said]) if "valid" in said[0] else None
+    return valid, np.stack([one["test"] for one in said])
+
+
 def _predictors(store: RunStore, records: list[MemberRecord], origin: Origin) -> Predictors | None:
     pairs = [(r, i) for r in records for i in range(store.predictor_count(r, origin))]
     if not pairs:
         return None
     said = [store.predictions(record, origin, index) for record, index in pairs]
-    return Predictors(
-        origin,
-        tuple(record.index for record, _ in pairs),
-        np.stack([s["valid"] for s in said]) if "valid" in said[0] else None,
-        np.stack([s["test"] for s in said]),
-    )
+    return Predictors(origin, tuple(record.index for record, _ in pairs), *_parts(said))
 
 
 def _out_of_bag(store: RunStore, records: list[MemberRecord], targets: dict[str, Array]) -> OutOfBag | None:
@@ -127,9 +152,10 @@ def _out_of_bag(store: RunStore, records: list[MemberRecord], targets: dict[str,
     for record in records:
         unseen = unseen_rows(plans[record.index], train)
         said = store.predictions(record).get("oob")
-        if unseen is not None and said is not None:
-            rows.append(np.searchsorted(train, unseen))
-            values.append(said)
+        assert unseen is not None
+        rows.append(np.searchsorted(train, unseen))
+        # A member that saw every row has nothing to say.
+        values.append(np.empty((0, plans[record.index].outputs)) if said is None else said)
     return OutOfBag(tuple(rows), tuple(values), targets["train_targets"])
 
 

@@ -31,5 +31,5 @@ def decide(cause: Cause, *, attempts: int, retries: int) -> Decision:
         return Decision("give_up", 0.0, "it was stopped")
     if attempts > retries:
         return Decision("give_up", 0.0, f"{attempts} attempts failed, and retries is {retries}")
-    delay = min(LONGEST_WAIT, 2.0 ** (attempts - 1))
+    delay = min(LONGEST_WAIT, 2.0 ** min(attempts - 1, 10))
     return Decision("retry", delay, f"attempt {attempts} of at most {retries + 1} failed ({cause})")

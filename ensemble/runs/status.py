@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ensemble.errors import RunError
 from ensemble.runs.store import RunStore
 
 
@@ -14,7 +15,7 @@ class MemberStatus:
 
     index: int
     state: str
-    """done, running, interrupted, waiting, failed or diverged."""
+    """done, running, interrupted, waiting, failed, diverged or damaged."""
     attempts: int
     epoch: int
     epochs: int
@@ -44,16 +45,8 @@ def run_status(store: RunStore) -> RunStatus:
     held_by = store.holder()
     diary: dict[int, dict[str, Any]] = {}
     for event in store.events():
-        member = event.get("member")
-        if not isinstance(member, int):
-            continue
-        seen = diary.setdefault(member, {"attempts": 0, "epoch": 0, "seconds": 0.0})
-        if event["event"] == "started":
-            seen |= {"attempts": event["attempt"], "epoch": event["resumed_epoch"]}
-            seen["place"] = f"{event['device']} · {event['host']} {event['pid']}"
-        elif event["event"] == "epoch":
-            seen |= {key: event[key] for key in ("epoch", "loss", "metric")}
-            seen["seconds"] += event["seconds"]
+        if isinstance(event.get("member"), int):
+            _note(event, diary.setdefault(event["member"], {"attempts": 0, "epoch": 0, "seconds": 0.0}))
     config = store.record.config
     members = tuple(
         _member_status(store, index, diary.get(index, {}), live=held_by is not None)
@@ -65,8 +58,14 @@ def run_status(store: RunStore) -> RunStatus:
 
 
 def _member_status(store: RunStore, index: int, seen: dict[str, Any], *, live: bool) -> MemberStatus:
-    record, failure = store.member(index), store.failure(index)
-    if record is not None:
+    damage = None
+    try:
+        record, failure = store.member(index), store.failure(index)
+    except RunError as error:
+        record, failure, damage = None, None, str(error)
+    if damage is not None:
+        state = "damaged"
+    elif record is not None:
         state = "done"
     elif failure is not None:
         state = "diverged" if failure.cause == "diverged" else "failed"
@@ -84,8 +83,27 @@ def _member_status(store: RunStore, index: int, seen: dict[str, Any], *, live: b
         metric=seen.get("metric"),
         seconds=record.seconds if record else seen.get("seconds", 0.0),
         place=seen.get("place"),
-        failure=f"{failure.cause}: {failure.evidence.strip().splitlines()[-1]}" if failure else None,
+        failure=f"{failure.cause}: {_last_line(failure.evidence)}" if failure else damage,
     )
+
+
+def _note(event: dict[str, Any], seen: dict[str, Any]) -> None:
+    """Take a line of the diary in. Nothing vouches for the diary: a line that is not as we write it is passed over."""
+    try:
+        if event["event"] == "started":
+            where = f"{event['device']} · {event['host']} {event['pid']}"
+            seen |= {"attempts": int(event["attempt"]), "epoch": int(event["resumed_epoch"]), "place": where}
+        elif event["event"] == "epoch":
+            metric = None if event["metric"] is None else float(event["metric"])
+            told = {"epoch": int(event["epoch"]), "loss": float(event["loss"]), "metric": metric}
+            seen |= told | {"seconds": seen["seconds"] + float(event["seconds"])}
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return
+
+
+def _last_line(evidence: str) -> str:
+    lines = evidence.strip().splitlines()
+    return lines[-1] if lines else "no evidence"
 
 
 def _run_state(store: RunStore, members: tuple[MemberStatus, ...], *, live: bool) -> str:

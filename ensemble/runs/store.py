@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +18,14 @@ from pydantic import BaseModel, ValidationError
 from ensemble.config import RunConfig
 from ensemble.data.dataset import Dataset, DataSpec
 from ensemble.errors import RunError
-from ensemble.members.plan import MemberPlan
+from ensemble.members.plan import MemberPlan, outputs_of, plan_members
+from ensemble.members.resampling import unseen_rows
 from ensemble.runs import atomic, lock
 from ensemble.runs.atomic import Digest, Tensors
+from ensemble.runs.contents import check_history, check_predictions, check_split, check_weights
+from ensemble.runs.place import check_place
 from ensemble.runs.records import (
+    Average,
     AverageRecord,
     CheckpointRecord,
     FailureRecord,
@@ -39,7 +45,8 @@ class Resumable:
     """A checkpoint to go on from."""
 
     state: TrainState
-    fingerprint: dict[str, Any]
+    fingerprints: tuple[dict[str, Any], ...]
+    """All under which it came about, in their order."""
     files: dict[str, Digest]
     """Predictors committed before it."""
 
@@ -68,15 +75,9 @@ class RunStore:
         Raises:
             RunError: the directory exists already or cannot be made.
         """
-        if root.exists():
-            raise RunError(
-                f"run directory {str(root)!r} exists already; resume it, or name another with --run"
-            )
+        check_place(root)
         atomic.commit_json(root / "data.json", data.spec.model_dump(mode="json"))
-        parts = ("train", "valid", "test")
-        split = {part: data.rows(part) for part in parts}
-        split |= {f"{part}_targets": data.y[data.rows(part)] for part in parts}
-        targets = atomic.commit_tensors(root / "targets.safetensors", split)
+        targets = atomic.commit_tensors(root / "targets.safetensors", _split(data))
         record = RunRecord(
             name=root.name,
             created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -100,9 +101,16 @@ class RunStore:
         if not root.is_dir():
             raise RunError(f"there is no run directory {str(root)!r}")
         if not (root / "config.json").is_file():
-            raise RunError(f"{str(root)!r} is no run directory: it has no config.json")
-        record = _parse(RunRecord, root / "config.json")
-        return cls(root, record, _parse(DataSpec, root / "data.json"))
+            raise RunError(
+                f"{str(root)!r} is no run directory: it has no config.json. If `ensemble train` was making it when it "
+                "died, nothing was trained yet: remove it and train again"
+            )
+        for name in ("members", "combined"):
+            _refuse_link(root / name)
+        record, spec = _parse(RunRecord, root / "config.json"), _parse(DataSpec, root / "data.json")
+        if spec.sha256 != record.data_sha256:
+            raise RunError(f"{str(root / 'data.json')!r} belongs to other data than config.json says")
+        return cls(root, record, spec)
 
     def grow(self, members: int) -> None:
         """Plan for more members; nothing else of the configuration changes."""
@@ -116,19 +124,31 @@ class RunStore:
     # -- paths --
 
     def member_directory(self, index: int) -> Path:
-        return self.root / "members" / f"{index:03d}"
+        directory = self.root / "members" / f"{index:03d}"
+        _refuse_link(directory)
+        return directory
+
+    def _member_file(self, index: int, name: str) -> Path:
+        path = self.member_directory(index) / name
+        _refuse_link(path.parent)
+        return path
 
     @property
     def report_json(self) -> Path:
         return self.root / "report.json"
 
     @property
-    def _events(self) -> Path:
-        return self.root / "events.jsonl"
+    def report_html(self) -> Path:
+        return self.root / "report.html"
 
     @property
-    def _average(self) -> Path:
-        return self.root / "combined" / "averaged.json"
+    def row_images(self) -> Path:
+        """Of the test rows that the report shows; its manifest has the ending ``.json``."""
+        return self.root / "combined" / "rows.safetensors"
+
+    @property
+    def _events(self) -> Path:
+        return self.root / "events.jsonl"
 
     # -- the run --
 
@@ -142,24 +162,31 @@ class RunStore:
 
     def log(self, what: str, **details: Any) -> None:
         """Append one line to ``events.jsonl``; it is a diary, so it is not synced."""
-        line = json.dumps({"time": round(time.time(), 3), "event": what, **details}) + "\n"
-        descriptor = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        atomic.append_line(
+            self._events, json.dumps({"time": round(time.time(), 3), "event": what, **details})
+        )
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The diary's lines; one that a crash cut short is passed over."""
-        try:
-            with self._events.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    try:
-                        yield json.loads(line)
-                    except ValueError:
-                        continue
-        except FileNotFoundError:
+        """The diary's lines, each with a number ``time`` and a word ``event``; one cut short by a crash is passed over.
+
+        Raises:
+            RunError: it is there, but no file.
+        """
+        if not os.path.lexists(self._events):
             return
+        for line in atomic.read(self._events).splitlines():
+            try:
+                event = json.loads(line)
+                time_, what = itemgetter("time", "event")(event)
+            except (ValueError, RecursionError, KeyError, TypeError):
+                continue
+            if isinstance(time_, int | float) and isinstance(what, str):
+                yield event
+
+    def sweep(self) -> None:
+        """Clear away the temporary files that a crash left: they were never committed."""
+        for path in sorted(self.root.rglob(f"*{atomic.TEMPORARY}")):
+            atomic.remove(path)
 
     def targets(self) -> Tensors:
         """Index vectors ``train valid test`` and the targets ``train_targets …`` of the split.
@@ -167,18 +194,32 @@ class RunStore:
         Raises:
             RunError: missing or not what was written.
         """
-        path, file = self.root / "targets.safetensors", self.record.targets
-        return atomic.read_tensors(path, _digest(file))
+        return check_split(self._targets, atomic.read_tensors(self._targets, _digest(self.record.targets)))
+
+    def restore_targets(self, data: Dataset) -> None:
+        """Write the split and its targets again where they are damaged; the run's own data give the same bytes."""
+        try:
+            self.targets()
+        except RunError as error:
+            aside = atomic.set_aside(self._targets).name if os.path.lexists(self._targets) else None
+            if _file(atomic.commit_tensors(self._targets, _split(data))) != self.record.targets:
+                raise
+            self.log("targets_restored", evidence=str(error), aside=aside)
+
+    @property
+    def _targets(self) -> Path:
+        return self.root / "targets.safetensors"
 
     # -- members --
 
     def save_predictor(self, predictor: Predictor) -> dict[str, Digest]:
         """Commit a predictor's weights and predictions; the member's manifest takes them up when it is done."""
-        directory = self.member_directory(predictor.member)
-        weights, predictions = _predictor_files(predictor.origin, predictor.index)
-        files = {predictions: atomic.commit_tensors(directory / predictions, dict(predictor.predictions))}
+        member = predictor.member
+        weights, predictions = predictor_files(predictor.origin, predictor.index)
+        path = self._member_file(member, predictions)
+        files = {predictions: atomic.commit_tensors(path, dict(predictor.predictions))}
         if predictor.weights is not None:
-            files[weights] = atomic.commit_tensors(directory / weights, predictor.weights)
+            files[weights] = atomic.commit_tensors(self._member_file(member, weights), predictor.weights)
         return files
 
     def commit_member(
@@ -207,28 +248,76 @@ class RunStore:
             files={name: _file(d) for name, d in sorted(files.items())},
         )
         atomic.commit_json(directory / "member.json", record.model_dump(mode="json"))
-        (directory / "failure.json").unlink(missing_ok=True)
-        for path in directory.glob("checkpoint-*"):
-            path.unlink()
+        self.forget_attempts(plan.index)
         return record
+
+    def forget_attempts(self, index: int) -> None:
+        """Remove what a finished member needs no longer: checkpoints and an old failure."""
+        directory = self.member_directory(index)
+        for path in (directory / "failure.json", *sorted(directory.glob("checkpoint-*"))):
+            atomic.remove(path)
 
     def begin_member(self, plan: MemberPlan) -> None:
         """Commit the plan, before the member's first step; a failure of an earlier session is over."""
-        (self.member_directory(plan.index) / "failure.json").unlink(missing_ok=True)
-        atomic.commit_json(self.member_directory(plan.index) / "plan.json", plan.model_dump(mode="json"))
+        atomic.remove(self.member_directory(plan.index) / "failure.json")
+        atomic.commit_json(self._plan(plan.index), plan.model_dump(mode="json"))
+
+    def begun(self, index: int) -> dict[str, Any] | None:
+        """The plan that a member was begun with, as ``plan.json`` has it; None where there is none.
+
+        Raises:
+            RunError: it is there, but damaged.
+        """
+        return atomic.read_json(self._plan(index)) if os.path.lexists(self._plan(index)) else None
+
+    def _plan(self, index: int) -> Path:
+        return self.member_directory(index) / "plan.json"
 
     def fail_member(self, index: int, failed: Failed, *, attempts: int) -> None:
         """Record that a member was given up."""
         record = FailureRecord(index=index, cause=failed.cause, attempts=attempts, evidence=failed.evidence)
         atomic.commit_json(self.member_directory(index) / "failure.json", record.model_dump(mode="json"))
 
+    def with_manifest(self, members: Iterable[int]) -> Iterator[int]:
+        """Which of these members say that they are done; nothing is read."""
+        return (index for index in members if (self.member_directory(index) / "member.json").exists())
+
     def member(self, index: int) -> MemberRecord | None:
         """The manifest of a finished member; None where there is none.
 
         Raises:
-            RunError: it is there, but damaged.
+            RunError: it is there, but damaged or another member's.
         """
-        return _parse_if_there(MemberRecord, self.member_directory(index) / "member.json")
+        path = self.member_directory(index) / "member.json"
+        record = _parse_if_there(MemberRecord, path)
+        if record is not None and record.index != index:
+            raise RunError(f"{str(path)!r} belongs to member {record.index}")
+        return record
+
+    def check_sizes(self, record: MemberRecord) -> None:
+        """See that every file of a finished member is there and has its size; reads none of them.
+
+        Raises:
+            RunError: one has not.
+        """
+        for name, file in record.files.items():
+            atomic.check_size(self._member_file(record.index, name), _digest(file))
+
+    def check_digests(self, record: MemberRecord) -> None:
+        """See that every file of a finished member is what its manifest says.
+
+        Raises:
+            RunError: one is not.
+        """
+        for name, file in record.files.items():
+            atomic.read_verified(self._member_file(record.index, name), _digest(file))
+
+    def set_member_aside(self, index: int, *, evidence: str) -> None:
+        """Keep a damaged member under another name, to train it again; what was combined of it goes with it."""
+        aside = atomic.set_aside(self.member_directory(index))
+        self.log("member_damaged", member=index, aside=aside.name, evidence=evidence)
+        for manifest in sorted((self.root / "combined").glob("*.json")):
+            atomic.set_aside(manifest)
 
     def failure(self, index: int) -> FailureRecord | None:
         """Why a member was given up; None where it was not."""
@@ -242,32 +331,55 @@ class RunStore:
 
     def weights(self, record: MemberRecord, origin: Origin = "members", index: int = 0) -> Weights:
         """A predictor's weights, verified against the member's manifest."""
-        return self._tensors(record, _predictor_files(origin, index)[0])
+        path, tensors = self._tensors(record, predictor_files(origin, index)[0])
+        return check_weights(path, tensors)
 
     def predictions(self, record: MemberRecord, origin: Origin = "members", index: int = 0) -> Tensors:
         """What a predictor said of ``valid``, ``test`` and ``oob`` rows, verified likewise."""
-        return self._tensors(record, _predictor_files(origin, index)[1])
+        path, tensors = self._tensors(record, predictor_files(origin, index)[1])
+        rows, outputs = self._rows_of(record.index), outputs_of(self.record.config, self.spec)
+        return check_predictions(path, tensors, rows=rows, outputs=outputs)
 
     def history(self, record: MemberRecord) -> list[dict[str, Any]]:
         """One dictionary an epoch, as ``Progress`` has it."""
-        path = self.member_directory(record.index) / "history.jsonl"
+        path = self._member_file(record.index, "history.jsonl")
         content = atomic.read_verified(path, _digest_of(record, "history.jsonl"))
-        return [json.loads(line) for line in content.splitlines()]
+        try:
+            return check_history(path, [json.loads(line) for line in content.splitlines()])
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{str(path)!r} is damaged: {error}") from None
 
-    def _tensors(self, record: MemberRecord, name: str) -> Tensors:
-        return atomic.read_tensors(self.member_directory(record.index) / name, _digest_of(record, name))
+    def _tensors(self, record: MemberRecord, name: str) -> tuple[Path, Tensors]:
+        path = self._member_file(record.index, name)
+        return path, atomic.read_tensors(path, _digest_of(record, name))
+
+    def _rows_of(self, index: int) -> dict[str, int]:
+        """How many rows a member's predictions are of, by part."""
+        rows = {part: len(self._rows[part]) for part in ("valid", "test")}
+        if self.record.config.ensemble.resample == "bootstrap":
+            unseen = unseen_rows(_plans(self.record.config, self.spec)[index], self._rows["train"])
+            rows["oob"] = 0 if unseen is None else len(unseen)
+        return rows
+
+    @cached_property
+    def _rows(self) -> Tensors:
+        return self.targets()
 
     # -- checkpoints --
 
     def save_checkpoint(
-        self, plan: MemberPlan, checkpoint: Checkpoint, fingerprint: dict[str, Any], files: dict[str, Digest]
+        self,
+        plan: MemberPlan,
+        checkpoint: Checkpoint,
+        fingerprints: Iterable[dict[str, Any]],
+        files: dict[str, Digest],
     ) -> None:
         """Commit a checkpoint, manifest last; then all but the last two go.
 
         Args:
             plan: The member's.
             checkpoint: Where it stands.
-            fingerprint: Of the attempt that made it.
+            fingerprints: All under which it came about, in their order.
             files: Predictors of the member committed so far.
         """
         directory, state = self.member_directory(plan.index), checkpoint.state
@@ -279,13 +391,13 @@ class RunStore:
             step=state.step,
             file=_file(atomic.commit_tensors(path, state.arrays)),
             files={name: _file(digest) for name, digest in files.items()},
-            fingerprint=fingerprint,
+            fingerprints=tuple(fingerprints),
             values=state.values,
         )
         atomic.commit_json(path.with_suffix(".json"), record.model_dump(mode="json"))
         for old in sorted(directory.glob("checkpoint-*.json"))[:-CHECKPOINTS_KEPT]:
-            old.unlink()  # the manifest first: arrays without one are no checkpoint
-            old.with_suffix(".safetensors").unlink(missing_ok=True)
+            atomic.remove(old)  # the manifest first: arrays without one are no checkpoint
+            atomic.remove(old.with_suffix(".safetensors"))
 
     def last_checkpoint(self, plan: MemberPlan) -> Resumable | None:
         """The newest checkpoint that verifies, predictors sent before it included.
@@ -302,42 +414,60 @@ class RunStore:
                 tensors = atomic.read_tensors(arrays, _digest(record.file))
                 files = {name: _digest(file) for name, file in record.files.items()}
                 for name, digest in files.items():
-                    atomic.read_verified(directory / name, digest)
+                    atomic.read_verified(self._member_file(plan.index, name), digest)
             except RunError as error:
                 for path in (manifest, arrays):
-                    if path.exists():
-                        path.replace(path.with_name(path.name + ".damaged"))
+                    if os.path.lexists(path):
+                        atomic.set_aside(path)
                 self.log("checkpoint_damaged", member=plan.index, file=manifest.name, evidence=str(error))
                 continue
             state = TrainState(record.epoch, record.step, tensors, record.values)
-            return Resumable(state, record.fingerprint, files)
+            return Resumable(state, record.fingerprints, files)
         return None
+
+    def set_checkpoints_aside(self, index: int) -> None:
+        """Keep a member's checkpoints under other names, and go on from none of them."""
+        for path in sorted(self.member_directory(index).glob("checkpoint-*")):
+            if path.suffix in (".json", ".safetensors"):
+                atomic.set_aside(path)
 
     # -- what was combined --
 
-    def save_average(self, members: tuple[int, ...], weights: Weights, predictions: Tensors) -> None:
-        """Commit the parameter average of these members, refreshed, and what it says of the run's rows."""
-        directory = self._average.parent
-        files = {
-            "weights": atomic.commit_tensors(directory / "averaged.safetensors", weights),
-            "predictions": atomic.commit_tensors(directory / "averaged.predictions.safetensors", predictions),
-        }
+    def save_average(self, average: Average, weights: Weights, predictions: Tensors) -> None:
+        """Commit a parameter average, refreshed, and what it says of the run's rows."""
+        directory = self.root / "combined"
         record = AverageRecord(
-            members=members, weights=_file(files["weights"]), predictions=_file(files["predictions"])
+            **vars(average),
+            weights=_file(atomic.commit_tensors(directory / f"{average.name}.safetensors", weights)),
+            predictions=_file(atomic.commit_tensors(directory / f"{average.name}{PREDICTIONS}", predictions)),
         )
-        atomic.commit_json(self._average, record.model_dump(mode="json"))
+        atomic.commit_json(directory / f"{average.name}.json", record.model_dump(mode="json"))
 
-    def average(self) -> AverageRecord | None:
-        """The parameter average's manifest; None where none was made."""
-        return _parse_if_there(AverageRecord, self._average)
+    def average(self, name: str) -> AverageRecord | None:
+        """A parameter average's manifest; None where none was made."""
+        return _parse_if_there(AverageRecord, self.root / "combined" / f"{name}.json")
 
     def average_weights(self, record: AverageRecord) -> Weights:
-        path = self._average.with_name("averaged.safetensors")
+        """Its weights, verified."""
+        path = self.root / "combined" / f"{record.name}.safetensors"
         return atomic.read_tensors(path, _digest(record.weights))
 
     def average_predictions(self, record: AverageRecord) -> Tensors:
-        path = self._average.with_name("averaged.predictions.safetensors")
+        """What it said of ``valid`` and ``test`` rows, verified."""
+        path = self.root / "combined" / f"{record.name}{PREDICTIONS}"
         return atomic.read_tensors(path, _digest(record.predictions))
+
+    def set_damaged_averages_aside(self) -> None:
+        """Keep what was combined and does not verify under another name; it is made again from the members."""
+        for manifest in sorted((self.root / "combined").glob("*.json")):
+            try:
+                if manifest.with_suffix("") == self.row_images.with_suffix(""):
+                    atomic.read_json(manifest)
+                elif (record := self.average(manifest.stem)) is not None:
+                    self.average_weights(record)
+                    self.average_predictions(record)
+            except RunError as error:
+                self.log("average_damaged", aside=atomic.set_aside(manifest).name, evidence=str(error))
 
     def save_report(self, report: dict[str, Any]) -> None:
         atomic.commit_json(self.report_json, report)
@@ -361,7 +491,8 @@ def plan_digest(plan: MemberPlan) -> str:
     return atomic.content_digest(plan.model_dump(mode="json"))
 
 
-def _predictor_files(origin: Origin, index: int) -> tuple[str, str]:
+def predictor_files(origin: Origin, index: int) -> tuple[str, str]:
+    """A predictor's weights and its predictions, from its member's directory."""
     if origin == "members":
         return "weights.safetensors", "predictions.safetensors"
     return f"{origin}/{index:02d}.safetensors", f"{origin}/{index:02d}{PREDICTIONS}"
@@ -393,4 +524,24 @@ def _parse(kind: type[R], path: Path) -> R:
 
 
 def _parse_if_there(kind: type[R], path: Path) -> R | None:
-    return _parse(kind, path) if path.exists() else None
+    return _parse(kind, path) if os.path.lexists(path) else None
+
+
+@lru_cache(maxsize=1)
+def _plans(config: RunConfig, spec: DataSpec) -> tuple[MemberPlan, ...]:
+    return plan_members(config, spec)
+
+
+def _split(data: Dataset) -> Tensors:
+    parts = ("train", "valid", "test")
+    return {part: data.rows(part) for part in parts} | {
+        f"{part}_targets": data.y[data.rows(part)] for part in parts
+    }
+
+
+def _refuse_link(path: Path) -> None:
+    """What a run's manifest names lies in the run: no link leads out of it."""
+    if path.is_symlink():
+        raise RunError(
+            f"{str(path)!r} is a symbolic link, which a run directory does not hold; put the files there"
+        )

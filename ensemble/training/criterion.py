@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ensemble.data.dataset import Dataset
-from ensemble.errors import UsageError
 from ensemble.members.plan import MemberPlan
 from ensemble.members.resampling import head_counts
 from ensemble.training.losses import loss_function
@@ -24,7 +23,6 @@ class Criterion:
     def __init__(self, plan: MemberPlan, data: Dataset, device: torch.device) -> None:
         self._loss = loss_function(plan.train.loss)
         self._heads = plan.net.heads
-        self._name = plan.train.loss
         counts = head_counts(plan, data.train)
         self._counts: Tensor | None = None
         if counts is not None:
@@ -51,10 +49,5 @@ class Criterion:
         """``(rows, heads)``."""
         losses = [self._loss(outputs[:, head], targets) for head in range(self._heads)]
         if losses[0].ndim == 0:
-            if self._counts is not None:
-                raise UsageError(
-                    f"loss {self._name} returns a scalar; heads under bootstrap weigh rows, so it must return "
-                    "one value a row"
-                )
             return torch.stack(losses)[None]
         return torch.stack(losses, dim=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 Weights = dict[str, NDArray[Any]]
@@ -15,6 +14,10 @@ Origin = Literal["members", "snapshots", "heads", "dropout", "averaged"]
 """What makes predictors of one kind differ; combining and evaluation know nothing else about them."""
 
 Cause = Literal["raised", "diverged", "died", "out_of_memory", "hung", "node_lost", "cancelled"]
+
+
+Said = dict[str, NDArray[Any]]
+"""Predictions by part of the rows."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A sign of life within a long epoch; it carries nothing."""
+
+    member: int
+
+
+@dataclass(frozen=True)
 class TrainState:
     """Everything a resume needs: arrays and plain values, so it can be stored without pickle."""
 
@@ -76,8 +86,8 @@ class Predictor:
     """One trained predictor and what it says on the rows of the run.
 
     ``predictions`` maps ``valid``, ``test`` and, with resampling, ``oob`` (the training rows it never saw, in order)
-    to float32 ``(rows, classes)`` probabilities, or for regression ``(rows, 1)`` means or ``(rows, 2)`` means and
-    variances, in the target's own unit.
+    to ``(rows, classes)`` probabilities in float32, or for regression ``(rows, 1)`` means or ``(rows, 2)`` means and
+    variances in float64, in the target's own unit.
     """
 
     member: int
@@ -86,7 +96,7 @@ class Predictor:
     """Among the member's predictors of this origin."""
     weights: Weights | None
     """None where the predictor shares the member's weights (heads, dropout masks)."""
-    predictions: dict[str, NDArray[np.float32]]
+    predictions: Said
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,7 @@ class Scored:
     """The answer to a ``Score`` task: predictions, and the weights as refreshed."""
 
     weights: Weights
-    predictions: dict[str, NDArray[np.float32]]
+    predictions: Said
 
 
-Event = Started | Progress | Checkpoint | Predictor | Finished | Failed | Scored
+Event = Started | Progress | Alive | Checkpoint | Predictor | Finished | Failed | Scored

@@ -10,30 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensemble.data.dataset import Dataset
+from ensemble.data.dataset import Dataset, Rows
+from ensemble.evaluation.held_out import split_holdout
 from ensemble.members.plan import MemberPlan
 from ensemble.members.resampling import training_rows
 from ensemble.nets.batchnorm import refresh_batch_norm
 from ensemble.streams import Purpose, generator, member_sequence, torch_seed
 from ensemble.training.clipping import clip_gradients
 from ensemble.training.criterion import Criterion
-from ensemble.training.events import Checkpoint, Event, Failed, Finished, Started, TrainState
+from ensemble.training.events import Alive, Checkpoint, Event, Failed, Finished, Started, TrainState
 from ensemble.training.fingerprint import fingerprint, whereabouts
 from ensemble.training.losses import predictions
-from ensemble.training.precision import choose_precision, step_context
+from ensemble.training.networks import channels_last, choose_device, load_weights, make_net, weights_of
+from ensemble.training.precision import step_context
 from ensemble.training.predictors import final_predictors, predictor
 from ensemble.training.rows import DeviceRows, batch_bounds, device_targets
 from ensemble.training.schedules import learning_rate, snapshot_steps
-from ensemble.training.score import (
-    EVALUATION_BATCH,
-    choose_device,
-    load_weights,
-    make_net,
-    predict,
-    refresh_batches,
-    weights_of,
-)
+from ensemble.training.score import EVALUATION_BATCH, predict, refresh_batches
 from ensemble.training.state import Trajectory, capture, restore
+
+SECONDS_BETWEEN_SIGNS = 10.0
+"""Of life, within an epoch: who hears nothing for much longer takes the worker for hung."""
 
 
 def train_member(
@@ -41,30 +38,34 @@ def train_member(
 ) -> Iterator[Event]:
     """Train the member that ``plan`` describes, from ``state`` where there is one.
 
-    Yields ``Started``, then ``Progress`` after each epoch, ``Checkpoint`` when ``checkpoint_every`` seconds have
-    gone by, a ``Predictor`` for each snapshot, head and set of dropout masks, one for the member itself, and
-    ``Finished``; or ``Failed`` with cause ``diverged`` where the loss or the gradient is no longer finite. The same
-    plan and data give the same bits whatever the checkpoints, interruptions and pool.
+    Yields ``Started``, then ``Progress`` after each epoch, ``Alive`` within long ones, ``Checkpoint`` when
+    ``checkpoint_every`` seconds have gone by, a ``Predictor`` for each snapshot, head and set of dropout masks, one
+    for the member itself, and ``Finished``; or ``Failed`` with cause ``diverged`` where the loss or the gradient is no
+    longer finite. The same plan and data give the same bits whatever the checkpoints, interruptions and pool.
     """
     device = choose_device()
     train = plan.train
-    precision = choose_precision(train.precision, device)
     net = make_net(plan, device)
     parameters = list(net.parameters())
     optimizer = make_optimizer(plan, parameters)
     criterion = Criterion(plan, data, device)
-    inputs, targets = DeviceRows(data.x, data.spec, device), device_targets(data.y, data.spec, device)
+    inputs = DeviceRows(data.x, data.spec, device, channels_last=channels_last(plan))
+    targets = device_targets(data.y, data.spec, device)
     rows = training_rows(plan, data.train)
+    watched = watched_rows(plan, data)
     bounds = batch_bounds(len(rows), train.batch_size)
     steps = train.epochs * len(bounds)
     snapshots_at = snapshot_steps(train, steps)
     torch.manual_seed(torch_seed(member_sequence(plan.seed, plan.index, Purpose.DROPOUT)))
     run = Trajectory() if state is None else restore(state, net, optimizer)
     yield Started(
-        plan.index, resumed_epoch=run.epoch, fingerprint=fingerprint(device, precision), **whereabouts(device)
+        plan.index,
+        resumed_epoch=run.epoch,
+        fingerprint=fingerprint(device, train.precision),
+        **whereabouts(device),
     )
 
-    saved = time.monotonic()
+    saved = told = time.monotonic()
     while run.epoch < train.epochs and not _is_patience_over(run, train.early_stop):
         order = generator(member_sequence(plan.seed, plan.index, Purpose.ORDER, run.epoch)).permutation(rows)
         for low, high in bounds[run.step_of_epoch :]:
@@ -76,7 +77,7 @@ def train_member(
             index = order[low:high]
             x, y = inputs.batch(index), targets[torch.from_numpy(index).to(device)]
 
-            with step_context(precision, device):
+            with step_context(train.precision, device):
                 outputs = net(x)
             loss = criterion.training_loss(outputs.float(), y, index)
             optimizer.zero_grad()
@@ -97,9 +98,12 @@ def train_member(
                 )
             if time.monotonic() - saved >= checkpoint_every:
                 yield Checkpoint(plan.index, capture(net, optimizer, run))
-                saved = time.monotonic()
+                saved = told = time.monotonic()
+            elif time.monotonic() - told >= SECONDS_BETWEEN_SIGNS:
+                yield Alive(plan.index)
+                told = time.monotonic()
 
-        valid_loss, metric = validate(net, data, inputs, targets, criterion)
+        valid_loss, metric = validate(net, data, watched, inputs, targets, criterion)
         if valid_loss is not None and not math.isfinite(valid_loss):
             yield _diverged(plan, run, f"validation loss {valid_loss}")
             return
@@ -113,11 +117,23 @@ def train_member(
         load_weights(net, run.best)
     yield from final_predictors(plan, data, net, inputs)
     if run.averaged is not None:
-        load_weights(net, run.averaged)
+        now = weights_of(net)
+        load_weights(net, {name: mean.astype(now[name].dtype) for name, mean in run.averaged.items()})
         refresh_batch_norm(net, refresh_batches(plan, data, inputs))
         yield predictor(plan, data, net, inputs, origin="averaged", index=0)
     seconds = sum(progress.seconds for progress in run.history)
     yield Finished(plan.index, tuple(run.history), seconds, _time_of_prediction(net, data, inputs))
+
+
+def watched_rows(plan: MemberPlan, data: Dataset) -> Rows:
+    """The validation rows of which loss and accuracy are told after each epoch.
+
+    Early stopping selects by them, so it sees that half alone which selects; the other half calibrates.
+    """
+    if plan.train.early_stop is None:
+        return data.valid
+    selecting, _ = split_holdout(len(data.valid), seed=plan.seed)
+    return data.valid[selecting]
 
 
 def make_optimizer(plan: MemberPlan, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -126,6 +142,7 @@ def make_optimizer(plan: MemberPlan, parameters: list[nn.Parameter]) -> torch.op
     assert train.lr is not None
     assert train.weight_decay is not None
     if train.optimizer == "sgd":
+        assert train.momentum is not None
         return torch.optim.SGD(
             parameters, lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay, fused=True
         )
@@ -135,15 +152,20 @@ def make_optimizer(plan: MemberPlan, parameters: list[nn.Parameter]) -> torch.op
 
 @torch.inference_mode()
 def validate(
-    net: nn.Module, data: Dataset, inputs: DeviceRows, targets: Tensor, criterion: Criterion
+    net: nn.Module,
+    data: Dataset,
+    rows: Rows,
+    inputs: DeviceRows,
+    targets: Tensor,
+    criterion: Criterion,
 ) -> tuple[float | None, float | None]:
-    """Loss and accuracy (RMSE in standardized units for regression) on the validation rows, in evaluation mode."""
-    if not len(data.valid):
+    """Loss and accuracy (RMSE in standardized units for regression) on ``rows``, in evaluation mode."""
+    if not len(rows):
         return None, None
     net.eval()
     loss = correct = 0.0
-    for start in range(0, len(data.valid), EVALUATION_BATCH):
-        index = data.valid[start : start + EVALUATION_BATCH]
+    for start in range(0, len(rows), EVALUATION_BATCH):
+        index = rows[start : start + EVALUATION_BATCH]
         outputs, y = net(inputs.batch(index)).float(), targets[torch.from_numpy(index).to(targets.device)]
         loss += criterion.validation_loss(outputs, y).item() * len(index)
         if data.spec.task == "classification":
@@ -153,8 +175,8 @@ def validate(
         else:
             mean = outputs[..., 0].mean(dim=1) if outputs.ndim == 3 else outputs[:, 0]
             correct += ((mean - y) ** 2).sum().item()
-    metric = correct / len(data.valid)
-    return loss / len(data.valid), metric if data.spec.task == "classification" else float(np.sqrt(metric))
+    metric = correct / len(rows)
+    return loss / len(rows), metric if data.spec.task == "classification" else float(np.sqrt(metric))
 
 
 def _diverged(plan: MemberPlan, run: Trajectory, evidence: str) -> Failed:

@@ -19,7 +19,11 @@ SMALLEST_VARIANCE = 1e-6
 
 
 def loss_function(name: str) -> RowLoss:
-    """The loss of that name; MODULE:FUNCTION takes (outputs, targets) and gives a scalar or one value a row."""
+    """The loss of that name.
+
+    A user's MODULE:FUNCTION takes ``(rows, classes)`` logits and ``(rows,)`` class indices, or in regression
+    ``(rows,)`` predictions and ``(rows,)`` targets, both standardized, and gives a scalar or one value a row.
+    """
     known: dict[str, RowLoss] = {
         "cross_entropy": cross_entropy,
         "gaussian": gaussian_nll,
@@ -53,10 +57,11 @@ def predictions(outputs: Tensor, spec: DataSpec) -> Tensor:
     """What the outputs say, in the target's own unit.
 
     Classification: ``(rows, classes)`` probabilities. Regression: ``(rows, 1)`` means, or ``(rows, 2)`` means and
-    variances, scaled back from standardized targets.
+    variances, scaled back from standardized targets; in float64, since a target may be large beside its spread.
     """
     if spec.task == "classification":
         return outputs.softmax(dim=-1)
+    outputs = outputs.double()
     mean = outputs[..., :1] * spec.target_std + spec.target_mean
     if outputs.shape[-1] == 1:
         return mean
@@ -68,7 +73,7 @@ def _users_loss(name: str) -> RowLoss:
     function = load_function(name)
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        value = function(outputs, targets)
+        value = function(outputs[:, 0] if outputs.shape[1] == 1 else outputs, targets)
         if not isinstance(value, Tensor) or value.shape not in (torch.Size([]), targets.shape):
             got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UsageError(f"loss {name} returned {got}; it must return a scalar or one value a row")

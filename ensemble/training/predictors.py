@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ensemble.data.dataset import Dataset, Rows
@@ -14,12 +12,10 @@ from ensemble.members.plan import MemberPlan
 from ensemble.members.resampling import unseen_rows
 from ensemble.nets.dropout import dropout_active
 from ensemble.streams import Purpose, member_sequence, torch_seed
-from ensemble.training.events import Origin, Predictor
+from ensemble.training.events import Origin, Predictor, Said
+from ensemble.training.networks import cuda_devices, weights_of
 from ensemble.training.rows import DeviceRows
-from ensemble.training.score import as_one, predict, weights_of
-
-Said = dict[str, NDArray[np.float32]]
-"""Predictions of each part of the rows."""
+from ensemble.training.score import as_one, predict
 
 
 def predictor(
@@ -51,7 +47,7 @@ def _as_one(values: Said, data: Dataset) -> Said:
 
 def _dropout_sample(plan: MemberPlan, data: Dataset, net: nn.Module, inputs: DeviceRows, sample: int) -> Said:
     """One stochastic pass: dropout on, batch norm in evaluation mode   (arXiv 1506.02142)."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(cuda_devices(net)):
         torch.manual_seed(torch_seed(member_sequence(plan.seed, plan.index, Purpose.DROPOUT_SAMPLES, sample)))
         with dropout_active(net, True):
             values = _predict_parts(plan, data, net, inputs)

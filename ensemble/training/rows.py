@@ -22,9 +22,11 @@ class DeviceRows:
     bytes until their batch is on the device; there they are standardized.
     """
 
-    def __init__(self, x: Array, spec: DataSpec, device: torch.device) -> None:
+    def __init__(
+        self, x: Array, spec: DataSpec, device: torch.device, *, channels_last: bool = False
+    ) -> None:
         self._x = _as_tensor(x).to(device)
-        self._images = len(spec.shape) == 3
+        self._channels_last = channels_last
         self._device = device
         self._bytes = x.dtype == np.uint8
         per_channel = spec.standardize == "pixels" or len(spec.mean) == 1
@@ -33,11 +35,11 @@ class DeviceRows:
         self._scale = 1 / torch.tensor(spec.std, dtype=torch.float32, device=device).reshape(shape)
 
     def batch(self, index: NDArray[np.int64]) -> Tensor:
-        """``(rows, *shape)`` float32, standardized; images in channels-last memory."""
+        """``(rows, *shape)`` float32, standardized."""
         rows = self._x.index_select(0, torch.from_numpy(index).to(self._device))
         if self._bytes:
             rows = rows.to(torch.float32).sub_(self._mean).mul_(self._scale)
-        return rows.contiguous(memory_format=torch.channels_last) if self._images else rows
+        return rows.contiguous(memory_format=torch.channels_last) if self._channels_last else rows
 
 
 def device_targets(y: Array, spec: DataSpec, device: torch.device) -> Tensor:
@@ -56,7 +58,9 @@ def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:
         UsageError: fewer than two rows.
     """
     if rows < 2:
-        raise UsageError(f"{rows} training rows for a member: training needs at least two")
+        raise UsageError(
+            f"{rows} training rows for a member: training needs at least two; with resample disjoint, fewer members"
+        )
     starts = list(range(0, rows, batch_size))
     if rows - starts[-1] == 1:
         starts.pop()
@@ -80,4 +84,4 @@ def _as_tensor(array: Array) -> Tensor:
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
     """A contiguous CPU copy that outlives the network."""
-    return np.ascontiguousarray(tensor.detach().cpu().numpy()).copy()
+    return np.array(tensor.detach().cpu().numpy(), order="C")

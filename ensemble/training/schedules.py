@@ -16,6 +16,7 @@ def learning_rate(train: TrainConfig, step: int, steps: int) -> float:
     """Rate of step ``step`` (from 0) of ``steps``; ``train.lr`` is the peak.
 
     constant  α₀
+    linear    α₀ in the first half of the run, then falling linearly to 0: a tail for dense snapshots
     cosine    α₀/2 · (cos(π t/T) + 1)
     cyclic    the same within each of C cycles: α(t) = α₀/2 · (cos(π · t_c/T_c) + 1)   (arXiv 1704.00109)
     onecycle  linear from α₀/25 to α₀, then cosine to 0   (arXiv 1708.07120)
@@ -24,6 +25,8 @@ def learning_rate(train: TrainConfig, step: int, steps: int) -> float:
     assert peak is not None, "the configuration is resolved before anything is trained"
     if train.schedule == "constant":
         return peak
+    if train.schedule == "linear":
+        return peak * min(1.0, 2 * (1 - step / steps))
     if train.schedule == "cosine":
         return _anneal(peak, step / steps)
     if train.schedule == "cyclic":

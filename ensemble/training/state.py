@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ensemble.members.plan import MemberPlan
 from ensemble.training.events import Progress, TrainState, Weights
+from ensemble.training.networks import load_weights, weights_of
 from ensemble.training.rows import to_numpy
-from ensemble.training.score import load_weights, weights_of
 
 
 @dataclass

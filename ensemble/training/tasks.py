@@ -77,7 +77,7 @@ def _events(task: Task, data: Dataset) -> Iterator[Event]:
     from ensemble.training.score import score
 
     if isinstance(task, Score):
-        yield score(task, data)
+        yield score(task.plan, task.weights, data, parts=task.parts, refresh=task.refresh)
         return
     (plan,) = task.plans
     yield from train_member(plan, data, state=task.state, checkpoint_every=task.checkpoint_every)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ensemble.cli.live import MOST_MEMBERS, LiveTable, render, shown
-from ensemble.cli.progress import ProgressState
+from ensemble.cli.progress_state import ProgressState
 from ensemble.runs.pool import Message
 from ensemble.training.events import Failed, Finished, Progress, Started
 

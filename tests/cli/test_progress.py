@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from ensemble.cli.progress import ProgressState, clock_time, figure, first_line, show_progress
+from ensemble.cli.progress import show_progress
+from ensemble.cli.progress_state import ProgressState, clock_time, figure, first_line
 from ensemble.runs.pool import Message
 from ensemble.training.events import Event, Failed, Finished, Progress, Scored, Started
 
@@ -176,7 +177,7 @@ def test_plain_lines_say_start_epoch_end_and_failure():
         "member 000  epoch 1/4  loss 0.2500  accuracy 0.5000  500.0 rows/s  [0/2 members done]",
         "member 000  diverged: loss is nan",
         "member 001  started on cpu · node[2J 42",
-        "member 001  done in 0:04  [1/2 members done, 1 diverged, combining]",
+        "member 001  done in 3.2 s  [1/2 members done, 1 diverged, combining]",
     ]
 
 
@@ -276,7 +277,7 @@ def test_first_line(evidence, line):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (40.2, "0:41"), (725, "12:05"), (3723, "1:02:03")]
+    ("seconds", "text"), [(0, "0.0 s"), (9.94, "9.9 s"), (40.2, "0:41"), (725, "12:05"), (3723, "1:02:03")]
 )
 def test_clock_time(seconds, text):
     assert clock_time(seconds) == text

@@ -45,13 +45,6 @@ def _race_ahead(data: Dataset) -> Iterator[Event]:
         yield Scored({}, {"at": np.array([number, time.time()])})
 
 
-def _meet(data: Dataset) -> Iterator[Event]:
-    """Ends only when another worker is at work at the same time."""
-    time.sleep(0.5)
-    yield epoch(1)
-    time.sleep(0.5)
-
-
 def _exit(data: Dataset) -> Iterator[Event]:
     os._exit(17)
     yield
@@ -77,6 +70,13 @@ def _linger(data: Dataset) -> Iterator[Event]:
         yield epoch(number)
 
 
+def _linger_large(data: Dataset) -> Iterator[Event]:
+    """As `_linger`, with events that go through the object store."""
+    for number in range(10_000):
+        time.sleep(0.05)
+        yield Scored({"w": np.full(100_000, number)}, {})
+
+
 def _block(data: Dataset) -> Iterator[Event]:
     time.sleep(1000)
     yield
@@ -89,11 +89,22 @@ def _look(data: Dataset) -> Iterator[Event]:
     said: dict[str, Any] = {
         "x": data.x.copy(),
         "writeable": np.array([array.flags.writeable for array in arrays]),
-        "owned": np.array([array.flags.owndata for array in arrays]),
+        "shared": np.array([_mapping_of(array) for array in arrays]),
         "threads": np.array([torch.get_num_threads(), int(os.environ["OMP_NUM_THREADS"])]),
         "gpus": np.array([torch.cuda.device_count()]),
     }
     yield Scored({}, said)
+
+
+def _mapping_of(array: np.ndarray) -> str:
+    """The file whose mapping holds the array."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            span, *_, name = line.rstrip().split(maxsplit=5)
+            first, last = (int(end, 16) for end in span.split("-"))
+            if first <= array.ctypes.data < last:
+                return name
+    return ""
 
 
 def _chatter(data: Dataset) -> Iterator[Event]:

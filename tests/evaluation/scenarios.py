@@ -84,8 +84,8 @@ def everything(**how: Any) -> EvaluationInput:
             Predictors("dropout", (0, 0, 0), members.valid[:3], members.test[:3]),
         ),
         averages=(
-            ParameterAverage("members", chance_valid, chance),
-            ParameterAverage("snapshots", members.valid[0], members.test[0]),
+            ParameterAverage("members", chance_valid[None], chance[None]),
+            ParameterAverage("snapshots", members.valid[:1], members.test[:1]),
         ),
         oob=OutOfBag(unseen, tuple(one[rows] for one, rows in zip(train, unseen, strict=True)), train_y),
     )

@@ -19,7 +19,11 @@ def by_name(given: EvaluationInput) -> dict[str, Combiner]:
 
 
 def averaged(given: EvaluationInput, valid: Array | None, test: Array) -> Combiner:
-    return by_name(replace(given, averages=(ParameterAverage("members", valid, test),)))["parameters"]
+    return by_name(
+        replace(
+            given, averages=(ParameterAverage("members", None if valid is None else valid[None], test[None]),)
+        )
+    )["parameters"]
 
 
 def test_names_and_order_are_those_of_the_contract() -> None:
@@ -88,11 +92,11 @@ def test_an_average_that_is_not_finite_is_worthless_but_reported(part: str) -> N
 def test_several_averages_of_one_origin_say_what_they_are() -> None:
     given = classification()
     assert given.members.valid is not None
-    plain = ParameterAverage("members", given.members.valid[0], given.members.test[0])
+    plain = ParameterAverage("members", given.members.valid[:1], given.members.test[:1])
     matched, soup = replace(plain, matched=True), replace(plain, chosen=(0, 2))
     found = by_name(replace(given, averages=(soup, matched, plain)))
-    assert found["parameters"].more["matched"] is False
-    assert found["parameters/matched"].more["matched"] is True
+    assert found["parameters"].more["matched"] is True
+    assert found["parameters/unmatched"].more["matched"] is False
     assert found["parameters/greedy"].more["chosen"] == [0, 2]
     assert by_name(replace(given, averages=(matched,)))["parameters"].more["matched"] is True
     with pytest.raises(EnsembleError, match="alike"):

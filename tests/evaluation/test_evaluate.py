@@ -20,6 +20,7 @@ KEYS = {
     "size_curve",
     "tests",
     "calibration",
+    "figures",
     "notes",
 }
 

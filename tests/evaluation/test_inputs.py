@@ -79,11 +79,11 @@ def test_a_predictor_that_is_not_finite_is_named() -> None:
 
 def test_an_average_of_nothing_or_of_another_shape() -> None:
     given = classification()
-    stray = ParameterAverage("snapshots", np.ones((60, 4)) / 4, np.ones((80, 4)) / 4)
+    stray = ParameterAverage("snapshots", np.ones((1, 60, 4)) / 4, np.ones((1, 80, 4)) / 4)
     with pytest.raises(EnsembleError, match="'snapshots'"):
         check(replace(given, averages=(stray,)))
     with pytest.raises(EnsembleError, match="averaged members"):
-        check(replace(given, averages=(ParameterAverage("members", stray.valid, np.ones((80, 3))),)))
+        check(replace(given, averages=(ParameterAverage("members", stray.valid, np.ones((1, 80, 3))),)))
 
 
 def test_out_of_bag_predictions_of_other_members() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ensemble.combining.predictions import average
 from ensemble.errors import EnsembleError
 from ensemble.evaluation import intervals as module
-from ensemble.evaluation.intervals import compare, interval, intervals, mcnemar, resample
+from ensemble.evaluation.intervals import compare, interval, intervals, mcnemar, resample, wilson
 from ensemble.evaluation.metrics import Scores, score
 from tests.evaluation.scenarios import gaussians, probabilities
 
@@ -98,3 +98,10 @@ def test_only_shared_metrics_are_compared_and_regression_has_no_mcnemar() -> Non
 def test_other_rows_are_refused() -> None:
     with pytest.raises(EnsembleError, match="40 and 50"):
         compare(scored(rows=40)[0], scored(rows=50)[0], seed=0)
+
+
+@given(st.integers(0, 200), st.integers(1, 200))
+def test_wilson_is_that_of_scipy(successes: int, more: int) -> None:
+    trials = successes + more - 1 or 1
+    expected = scipy.stats.binomtest(min(successes, trials), trials).proportion_ci(method="wilson")
+    assert wilson(min(successes, trials), trials) == pytest.approx([expected.low, expected.high], abs=1e-10)

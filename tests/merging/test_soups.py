@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ensemble.errors import UsageError
 from ensemble.merging.parameters import Weights
-from ensemble.merging.soups import greedy, uniform
+from ensemble.merging.soups import greedy
 
 
 def network(value: float) -> Weights:
@@ -24,12 +24,6 @@ def soup_of(*values: float) -> tuple[float, tuple[int, ...]]:
     networks = [network(value) for value in values]
     soup = greedy(networks, scores=[near_zero(one) for one in networks], score=near_zero)
     return float(soup.weights["w"][0]), soup.chosen
-
-
-def test_a_uniform_soup_is_the_average_of_all() -> None:
-    soup = uniform([network(1), network(2), network(6)])
-    assert soup.weights["w"] == 3
-    assert soup.chosen == (0, 1, 2)
 
 
 def test_a_greedy_soup_takes_what_helps_and_leaves_what_hurts() -> None:
@@ -64,5 +58,3 @@ def test_one_finite_score_for_each_network_is_needed(scores: list[float]) -> Non
 def test_nothing_makes_no_soup() -> None:
     with pytest.raises(UsageError, match="0 networks"):
         greedy([], scores=[], score=near_zero)
-    with pytest.raises(UsageError, match="no network"):
-        uniform([])

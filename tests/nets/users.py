@@ -30,3 +30,36 @@ def not_a_module(shape: Shape, outputs: int) -> str:
 
 def lazy(shape: Shape, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs))
+
+
+class Functional(nn.Module):
+    """Drops by a function: nobody can switch that from outside."""
+
+    def __init__(self, shape: Shape, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(torch.Size(shape).numel(), outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        flat = x.flatten(1)
+        return self.linear(nn.functional.dropout(flat, 0.5, training=self.training))
+
+
+def functional(shape: Shape, outputs: int) -> nn.Module:
+    return Functional(shape, outputs)
+
+
+class Viewing(nn.Module):
+    """Flattens by ``view``, which wants rows that lie in memory as they are indexed."""
+
+    def __init__(self, shape: Shape, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(shape[0], 4, 3, padding=1)
+        self.last = nn.Linear(4 * shape[1] * shape[2], outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x.view(x.shape))
+        return self.last(torch.relu(y).view(x.shape[0], -1))
+
+
+def viewing(shape: Shape, outputs: int) -> nn.Module:
+    return Viewing(shape, outputs)

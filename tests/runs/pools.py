@@ -47,8 +47,11 @@ class ScriptedPool:
                 self._running.remove(entry)
         return messages
 
+    def running(self) -> list[str]:
+        return [task.key for task, _, _ in self._running]
+
     def cancel(self, key: str) -> None:
-        raise NotImplementedError
+        self._running = [entry for entry in self._running if entry[0].key != key]
 
     def kill(self, key: str) -> None:
         raise NotImplementedError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemble.errors import RunError
+from ensemble.errors import DiskError, RunError
 from ensemble.runs import atomic
 
 
@@ -45,7 +45,7 @@ def test_a_refusing_disk_leaves_what_was_there(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, fails, refuse)
-    with pytest.raises(RunError, match="No space left on device"):
+    with pytest.raises(DiskError, match="No space left on device"):
         atomic.commit(path, b"after")
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
@@ -57,12 +57,13 @@ def test_directories_are_made_on_the_way(tmp_path: Path) -> None:
 
 
 def test_equal_arrays_make_equal_files_whatever_their_order(tmp_path: Path) -> None:
-    a, b = np.arange(6.0).reshape(2, 3), np.arange(3)
-    one = atomic.commit_tensors(tmp_path / "one", {"a": a, "b": b})
-    two = atomic.commit_tensors(tmp_path / "two", {"b": b, "a": np.asfortranarray(a)})
+    a, b, c = np.arange(6.0).reshape(2, 3), np.arange(3), np.array(7)
+    one = atomic.commit_tensors(tmp_path / "one", {"a": a, "b": b, "c": c})
+    two = atomic.commit_tensors(tmp_path / "two", {"c": c, "b": b, "a": np.asfortranarray(a)})
     assert one == two
     read = atomic.read_tensors(tmp_path / "one", one)
     np.testing.assert_array_equal(read["a"], a)
+    assert read["c"].shape == (), "a scalar stays one"
 
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))

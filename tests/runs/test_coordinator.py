@@ -13,7 +13,7 @@ import pytest
 from ensemble.config import RunConfig
 from ensemble.data.dataset import Dataset
 from ensemble.errors import TooFewMembersError
-from ensemble.runs import coordinator
+from ensemble.runs import attempts
 from ensemble.runs.coordinator import run_ensemble
 from ensemble.runs.pool import Pool, SerialPool
 from ensemble.runs.retry import Decision
@@ -47,13 +47,13 @@ def obedient(task: Task, attempt: int, events: Iterator[Event]) -> Iterator[Even
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = coordinator.decide
+    real = attempts.decide
 
     def at_once(*args: Any, **kwargs: Any) -> Decision:
         decision = real(*args, **kwargs)
         return Decision(decision.action, 0.0, decision.reason)
 
-    monkeypatch.setattr(coordinator, "decide", at_once)
+    monkeypatch.setattr(attempts, "decide", at_once)
 
 
 def test_members_are_trained_combined_and_evaluated(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_regression_has_no_vote_and_says_so(tmp_path: Path) -> None:
 
 def test_averaged_parameters_are_refreshed_and_predicted_by_a_worker(tmp_path: Path) -> None:
     store, report = train(tmp_path / "run", SerialPool())
-    record = store.average()
+    record = store.average("averaged")
     assert record is not None
-    assert record.members == (0, 1)
+    assert record.networks == ((0, 0), (1, 0))
     averaged = store.average_weights(record)
     members = [store.weights(member) for member in (store.member(0), store.member(1)) if member is not None]
     name = next(name for name in averaged if name.endswith("weight"))

@@ -43,7 +43,7 @@ def checkpoint(step: int) -> Checkpoint:
 
 
 def finish(store: RunStore, plan: MemberPlan) -> None:
-    said = {"test": np.ones((2, 3), np.float32)}
+    said = {part: np.ones((24, 3), np.float32) for part in ("valid", "test")}
     files = store.save_predictor(Predictor(0, "members", 0, {"w": np.arange(4.0)}, said))
     progress = Progress(0, 1, 1, 0.5, 0.9, 0.4, 0.01, 1.0, 0.0, 0.1, 60)
     store.commit_member(plan, Finished(0, (progress,), 0.1, 0.01), files, attempts=1, fingerprints=[PRINT])
@@ -79,7 +79,7 @@ def test_a_changed_file_is_refused(store: RunStore, name: str) -> None:
 
 def test_a_member_is_done_once_its_manifest_stands(store: RunStore, plan: MemberPlan) -> None:
     assert store.member(0) is None
-    store.save_checkpoint(plan, checkpoint(3), PRINT, {})
+    store.save_checkpoint(plan, checkpoint(3), [PRINT], {})
     store.fail_member(0, Failed(0, "died", "gone"), attempts=3)
     finish(store, plan)
     record = store.member(0)
@@ -87,7 +87,7 @@ def test_a_member_is_done_once_its_manifest_stands(store: RunStore, plan: Member
     assert store.failure(0) is None
     assert not list(store.member_directory(0).glob("checkpoint-*"))
     np.testing.assert_array_equal(store.weights(record)["w"], np.arange(4.0))
-    assert store.predictions(record)["test"].shape == (2, 3)
+    assert store.predictions(record)["test"].shape == (24, 3)
     assert store.history(record)[0]["metric"] == 0.9
 
 
@@ -103,11 +103,11 @@ def test_damaged_weights_are_refused(store: RunStore, plan: MemberPlan) -> None:
 
 def test_the_last_two_checkpoints_are_kept(store: RunStore, plan: MemberPlan) -> None:
     for step in (5, 10, 15):
-        store.save_checkpoint(plan, checkpoint(step), PRINT, {})
+        store.save_checkpoint(plan, checkpoint(step), [PRINT], {})
     assert len(list(store.member_directory(0).glob("checkpoint-*"))) == 4
     found = store.last_checkpoint(plan)
     assert found is not None
-    assert (found.state.step, found.fingerprint) == (15, PRINT)
+    assert (found.state.step, found.fingerprints) == (15, (PRINT,))
     np.testing.assert_array_equal(found.state.arrays["net.w"], [15.0, 15.0, 15.0])
 
 
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     store: RunStore, plan: MemberPlan, ending: str
 ) -> None:
     for step in (5, 10):
-        store.save_checkpoint(plan, checkpoint(step), PRINT, {})
+        store.save_checkpoint(plan, checkpoint(step), [PRINT], {})
     path = store.member_directory(0) / f"checkpoint-000000010{ending}"
     path.write_bytes(path.read_bytes()[:-3])
     found = store.last_checkpoint(plan)
@@ -130,7 +130,7 @@ def test_a_checkpoint_knows_the_snapshots_sent_before_it(store: RunStore, plan: 
     """Fails without ``files`` in the manifest: a resumed member would be committed without its first snapshots."""
     snapshot = Predictor(0, "snapshots", 0, {"w": np.arange(4.0)}, {"test": np.ones((2, 3), np.float32)})
     files = store.save_predictor(snapshot)
-    store.save_checkpoint(plan, checkpoint(5), PRINT, files)
+    store.save_checkpoint(plan, checkpoint(5), [PRINT], files)
     found = store.last_checkpoint(plan)
     assert found is not None
     assert found.files == files
@@ -139,13 +139,13 @@ def test_a_checkpoint_knows_the_snapshots_sent_before_it(store: RunStore, plan: 
 
 
 def test_arrays_without_their_manifest_are_no_checkpoint(store: RunStore, plan: MemberPlan) -> None:
-    store.save_checkpoint(plan, checkpoint(5), PRINT, {})
+    store.save_checkpoint(plan, checkpoint(5), [PRINT], {})
     (store.member_directory(0) / "checkpoint-000000005.json").unlink()
     assert store.last_checkpoint(plan) is None
 
 
 def test_a_checkpoint_of_another_plan_is_not_used(store: RunStore, data: Dataset, plan: MemberPlan) -> None:
-    store.save_checkpoint(plan, checkpoint(5), PRINT, {})
+    store.save_checkpoint(plan, checkpoint(5), [PRINT], {})
     other = plans_for(data, lr=0.5)[0]
     assert store.last_checkpoint(other) is None
 

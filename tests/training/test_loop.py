@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ensemble.data.dataset import Dataset
+from ensemble.evaluation.held_out import split_holdout
 from ensemble.training.events import (
     Checkpoint,
     Event,
@@ -71,8 +72,10 @@ def test_regression_learns_in_the_targets_unit() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("net", ["mlp", "convnet"])
-def test_going_on_from_any_checkpoint_gives_the_same_bits(optimizer: str, net: str) -> None:
+@pytest.mark.parametrize(("net", "how"), [("mlp", {"early_stop": 5}), ("convnet", {"swa": 0.9})])
+def test_going_on_from_any_checkpoint_gives_the_same_bits(
+    optimizer: str, net: str, how: dict[str, Any]
+) -> None:
     """Fails without any of these in the state: optimizer slots, their memory layout, generator, position."""
     data = images()
     options: dict[str, Any] = {
@@ -81,14 +84,15 @@ def test_going_on_from_any_checkpoint_gives_the_same_bits(optimizer: str, net: s
         "dropout": 0.3,
         "epochs": 2,
     }
-    options |= {"optimizer": optimizer, "early_stop": 5, "swa": 0.9}
+    options |= {"optimizer": optimizer, **how}
     whole = run(data, every=1e-9, **options)
     checkpoints = [e for e in whole if isinstance(e, Checkpoint)]
     assert len(checkpoints) == 8
     for checkpoint in checkpoints[::3]:
         rest = run(data, state=checkpoint.state, **options)
         assert same(final(rest), final(whole))
-        assert same(final(rest, "averaged"), final(whole, "averaged"))
+        if "swa" in how:
+            assert same(final(rest, "averaged"), final(whole, "averaged"))
         assert isinstance(rest[-1], Finished)
         assert isinstance(whole[-1], Finished)
         assert [p.loss for p in rest[-1].history] == [p.loss for p in whole[-1].history]
@@ -123,8 +127,9 @@ def test_early_stop_restores_the_best_weights() -> None:
     history = [e for e in events if isinstance(e, Progress)]
     best = min(range(len(history)), key=lambda i: history[i].valid_loss)
     assert len(history) == best + 1 + 3
-    said = final(events).predictions["valid"]
-    nll = -np.log(np.clip(said[np.arange(len(said)), data.y[data.valid]], 1e-12, None)).mean()
+    selecting, _ = split_holdout(len(data.valid), seed=0)
+    said, y = final(events).predictions["valid"][selecting], data.y[data.valid][selecting]
+    nll = -np.log(np.clip(said[np.arange(len(said)), y], 1e-12, None)).mean()
     assert nll == pytest.approx(history[best].valid_loss, abs=1e-4)
     assert nll < history[-1].valid_loss
 

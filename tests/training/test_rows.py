@@ -41,7 +41,7 @@ def test_bytes_are_standardized_in_the_batch() -> None:
     data = images()
     data.x.flags.writeable = False  # as it comes out of shared memory
     rows = data.train[:5]
-    batch = DeviceRows(data.x, data.spec, CPU).batch(rows)
+    batch = DeviceRows(data.x, data.spec, CPU, channels_last=True).batch(rows)
     expected = (data.x[rows].astype(np.float64) - data.spec.mean[0]) / data.spec.std[0]
     np.testing.assert_allclose(batch.numpy(), expected, atol=1e-5)
     assert batch.is_contiguous(memory_format=torch.channels_last)

@@ -29,6 +29,13 @@ def test_cosine_falls_from_the_peak_by_its_formula() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
+def test_linear_stays_for_half_the_run_then_falls_to_nothing() -> None:
+    rates = [learning_rate(train(schedule="linear"), t, 100) for t in range(100)]
+    assert set(rates[:51]) == {0.1}
+    assert rates[75] == pytest.approx(0.05)
+    assert rates[99] == pytest.approx(0.002)
+
+
 def test_onecycle_rises_to_the_peak_then_falls() -> None:
     rates = [learning_rate(train(schedule="onecycle"), t, 100) for t in range(100)]
     assert rates[0] == pytest.approx(0.1 / 25)

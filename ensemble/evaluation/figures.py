@@ -1,0 +1,104 @@
+"""What the report draws, as plain numbers: a picture can be made again from ``report.json`` alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ensemble.combining.calibration import apply_temperature
+from ensemble.combining.predictions import Array, Floats, combine
+from ensemble.evaluation.by_class import LARGEST_MATRIX, confusion, per_class
+from ensemble.evaluation.held_out import Calibration
+from ensemble.evaluation.inputs import EvaluationInput
+from ensemble.evaluation.metrics import NORMAL_95, accuracy_rows, squared_error_rows
+from ensemble.evaluation.notable import notable_classes, notable_values
+from ensemble.evaluation.rejection import SHARES, kept_means
+from ensemble.evaluation.reliability import coverage_curve, reliability
+from ensemble.evaluation.uncertainty import classification_uncertainty, prediction_variance
+
+MOST_POINTS = 400
+"""Of so many rows, spread evenly over the targets, predicted is drawn against true."""
+
+
+def figures(given: EvaluationInput, calibration: Calibration | None) -> dict[str, Any]:
+    """The report's section ``figures``, of the members' average on the test rows.
+
+    Returns:
+        ``rejection`` and ``rows`` for either task; for classification ``reliability`` (the average as it is and
+        ``calibrated``, None without a temperature), ``confusion`` (None beyond 100 classes) and ``per_class``;
+        for regression ``points`` and ``coverage`` (None without a variance).
+    """
+    mean = combine(given.members.test, task=given.task)
+    if given.task == "classification":
+        return _classification(given, mean, calibration)
+    return _regression(given, mean)
+
+
+def _classification(given: EvaluationInput, mean: Floats, calibration: Calibration | None) -> dict[str, Any]:
+    y, members = given.test_targets, given.members.test
+    total = classification_uncertainty(mean[None]).total
+    assert total is not None
+    matrix = confusion(mean.argmax(axis=1), y, classes=len(given.classes))
+    tempered = None
+    if calibration is not None and calibration.temperature is not None:
+        tempered = reliability(apply_temperature(mean, calibration.temperature), y)
+    return {
+        "reliability": {"average": reliability(mean, y), "calibrated": tempered},
+        "confusion": matrix.tolist() if len(given.classes) <= LARGEST_MATRIX else None,
+        "per_class": per_class(matrix),
+        "rejection": {
+            "rejected": list(SHARES),
+            "average": kept_means(total, accuracy_rows(mean, y)),
+            "members": _mean_curve(
+                [kept_means(_entropy(one), accuracy_rows(one, y)) for one in members],
+            ),
+        },
+        "rows": notable_classes(
+            mean, y, total=total, votes=np.stack([one.argmax(axis=1) for one in members])
+        ),
+    }
+
+
+def _regression(given: EvaluationInput, mean: Floats) -> dict[str, Any]:
+    y, members = given.test_targets, given.members.test
+    epistemic = prediction_variance(members[:, :, :1])
+    likely = mean.shape[1] == 2
+    width = mean[:, 1] if likely else epistemic
+    own = [kept_means(one[:, 1], squared_error_rows(one, y)) for one in members] if likely else []
+    return {
+        "points": _points(mean, y),
+        "coverage": coverage_curve(mean, y) if likely else None,
+        "rejection": {
+            "rejected": list(SHARES),
+            "average": np.sqrt(kept_means(width, squared_error_rows(mean, y))).tolist(),
+            "members": np.sqrt(_mean_curve(own)).tolist() if own else None,
+        },
+        "rows": notable_values(mean, y, epistemic=epistemic),
+    }
+
+
+def _points(mean: Floats, y: Array) -> list[list[float | None]]:
+    """``[true, predicted, low95, high95]`` of rows at even ranks of the target, the ends None without a
+    variance.
+    """
+    ranks = np.linspace(0, len(y) - 1, min(len(y), MOST_POINTS)).round().astype(int)
+    chosen = np.argsort(y, kind="stable")[ranks]
+    found: list[list[float | None]] = []
+    for row in chosen.tolist():
+        half = NORMAL_95 * float(np.sqrt(mean[row, 1])) if mean.shape[1] == 2 else None
+        centre = float(mean[row, 0])
+        ends = [None, None] if half is None else [centre - half, centre + half]
+        found.append([float(y[row]), centre, *ends])
+    return found
+
+
+def _entropy(p: Array) -> Floats:
+    found = classification_uncertainty(p[None]).total
+    assert found is not None
+    return found
+
+
+def _mean_curve(curves: list[list[float]]) -> list[float]:
+    mean: list[float] = np.mean(curves, axis=0).tolist()
+    return mean

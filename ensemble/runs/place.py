@@ -1,0 +1,45 @@
+"""Whether a run directory can be made where it is wanted: found out before anything is started."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ensemble.errors import RunError
+from ensemble.runs.records import NAME
+
+LONGEST_INSIDE = 120
+"""Characters of the longest path inside a run directory, its temporary file's ending and some room included."""
+
+
+def check_place(root: Path) -> None:
+    """See that nothing is at ``root`` and that a run directory could be made and filled there. Writes nothing.
+
+    Raises:
+        RunError: it exists, its name is not one of a run, the path is too long, or the place cannot be written to.
+    """
+    if not re.fullmatch(NAME, root.name):
+        raise RunError(
+            f"the run directory's name is {root.name!r}, but a name is made of at most 64 letters, digits and . _ - "
+            "and begins with none of . and -; name another with --run"
+        )
+    try:
+        if os.path.lexists(root):
+            raise RunError(
+                f"run directory {str(root)!r} exists already; resume it, or name another with --run"
+            )
+        parent = next(parent for parent in root.absolute().parents if os.path.lexists(parent))
+        longest, name = os.pathconf(parent, "PC_PATH_MAX"), os.pathconf(parent, "PC_NAME_MAX")
+        if len(os.fsencode(root.absolute())) + LONGEST_INSIDE > longest or any(
+            len(os.fsencode(part)) > name for part in root.parts
+        ):
+            raise RunError(
+                f"the path of run directory {str(root)!r} is too long for the files in it; use a shorter one"
+            )
+        if not parent.is_dir():
+            raise RunError(f"cannot make run directory {str(root)!r}: {str(parent)!r} is no directory")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise RunError(f"cannot make run directory {str(root)!r}: {str(parent)!r} cannot be written to")
+    except OSError as error:
+        raise RunError(f"cannot make run directory {str(root)!r}: {error.strerror}") from None
