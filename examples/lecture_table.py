@@ -29,10 +29,10 @@ LECTURE = {
 """CS 182: a small conv net; 10 members and 25 snapshots over 10 epochs; the data set is not named."""
 
 
-def runs_of(seed: int, *, quick: bool) -> dict[str, dict[str, Any]]:
+def runs_of(seed: int, *, quick: bool, pool: str) -> dict[str, dict[str, Any]]:
     """The options of the three runs."""
     epochs, members = (2, 3) if quick else (10, 10)
-    net = {"net": "lenet", "hidden": (4, 8, 16, 32), "epochs": epochs, "seed": seed}
+    net = {"net": "lenet", "hidden": (4, 8, 16, 32), "epochs": epochs, "seed": seed, "pool": pool}
     common = {"data": "digits" if quick else "fashion-mnist", **net}
     return {
         "members": {**common, "members": members},
@@ -44,8 +44,17 @@ def runs_of(seed: int, *, quick: bool) -> dict[str, dict[str, Any]]:
 def report_of(options: dict[str, Any], run: Path) -> dict[str, Any]:
     """Train, or finish, or take as it is: the script goes on where it was stopped."""
     if run.exists():
+        check_same(options, run)
         return resume(run, say=click.echo)
     return train(make_config(options), run=run, say=click.echo)
+
+
+def check_same(options: dict[str, Any], run: Path) -> None:
+    """Refuse to take an older run of other options for this one."""
+    asked, there = make_config(options).flat(), RunStore.open(run).record.config.flat()
+    other = [name for name in options if name != "pool" and asked[name] != there[name]]
+    if other:
+        raise click.UsageError(f"{run} was made with another {other[0]}; give another --out")
 
 
 def rows_of(reports: dict[str, dict[str, Any]], epochs: int) -> Iterator[tuple[str, int, float]]:
@@ -82,12 +91,13 @@ def draw(table: list[dict[str, Any]], path: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/lecture"), show_default=True)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--quick", is_flag=True, help="A minute on digits instead: to see that it works.")
-def main(out: Path, seeds: int, quick: bool) -> None:
+@click.option("--pool", default="ray", show_default=True)
+def main(out: Path, seeds: int, quick: bool, pool: str) -> None:
     """Train, print the table, and write lecture_table.json and lecture_table.svg."""
     accuracy: dict[str, list[float]] = {}
     epochs: dict[str, int] = {}
     for seed in range(seeds):
-        plans = runs_of(seed, quick=quick)
+        plans = runs_of(seed, quick=quick, pool=pool)
         reports = {name: report_of(options, out / f"{name}-{seed}") for name, options in plans.items()}
         for name, total, value in rows_of(reports, plans["members"]["epochs"]):
             accuracy.setdefault(name, []).append(value)

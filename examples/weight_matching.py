@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from ensemble import RunStore, make_config, resume, train
+from ensemble import RunStore, make_config, train
 from ensemble.data.dataset import Dataset
 from ensemble.data.load import load_dataset
 from ensemble.evaluation.metrics import accuracy_rows, loss_rows
@@ -42,11 +42,16 @@ def valid_predictions(weights: Weights, plan: MemberPlan, data: Dataset) -> Any:
 @click.option("--batch-norm", default="none", show_default=True)
 @click.option("--epochs", default=30, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def main(out: Path, data: str, net: str, hidden: str | None, batch_norm: str, epochs: int, seed: int) -> None:
+@click.option("--pool", default="ray", show_default=True)
+def main(
+    out: Path, data: str, net: str, hidden: str | None, batch_norm: str, epochs: int, seed: int, pool: str
+) -> None:
     """Train two networks, match one to the other, and print the losses along both lines."""
     options = {"data": data, "net": net, "hidden": hidden, "batch_norm": batch_norm, "epochs": epochs}
-    config = make_config({**options, "seed": seed, "members": 2, "dropout": 0.0, "match": True})
-    report = resume(out) if out.exists() else train(config, run=out, say=click.echo)
+    if out.exists():
+        raise click.UsageError(f"{out} exists already; give another --out")
+    config = make_config({**options, "seed": seed, "members": 2, "dropout": 0.0, "match": True, "pool": pool})
+    report = train(config, run=out, say=click.echo)
 
     store = RunStore.open(out)
     rows = load_dataset(store.record.config.data, seed=seed)

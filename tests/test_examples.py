@@ -43,3 +43,25 @@ def test_the_configuration(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["train", *map(str, options)])
     assert result.exit_code == 0, result.output
     assert "out of bag" in result.stdout.lower()
+
+
+def run_script(name: str, *arguments: str) -> str:
+    script = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_lecture_table(tmp_path: Path) -> None:
+    out = tmp_path / "lecture"
+    said = run_script("lecture_table.py", "--quick", "--seeds", "1", "--pool", "serial", "--out", str(out))
+    assert "members averaged" in said
+    assert "snapshots' parameters averaged" in said
+    assert {"lecture_table.json", "lecture_table.svg"} <= {path.name for path in out.iterdir()}
+
+
+def test_weight_matching(tmp_path: Path) -> None:
+    arguments = ("--data", "iris", "--epochs", "3", "--pool", "serial", "--out", str(tmp_path / "run"))
+    said = run_script("weight_matching.py", *arguments)
+    assert "without matching" in said
+    assert "barrier" in said
