@@ -167,7 +167,7 @@ def _go_on(
     store: RunStore, given: Mapping[str, Any], *, watch: Watch, strict: bool, members: int | None = None
 ) -> dict[str, Any]:
     """Take a run up again, with more members where ``members`` says so."""
-    execution = _execution(store.record.config.execution, given)
+    execution = _execution(store.record.config, given)
     count = members or store.record.config.ensemble.members
     load = lambda: _load_again(store, given.get("data_dir"))  # noqa: E731
     with store.hold(), _loaded(execution, count, load) as (pool, data):
@@ -232,7 +232,7 @@ def _run(
         raise
 
 
-def _execution(made_with: ExecutionConfig, given: Mapping[str, Any]) -> ExecutionConfig:
+def _execution(made_with: RunConfig, given: Mapping[str, Any]) -> ExecutionConfig:
     """The run's own, with what was given again; threads stay as they were, since they decide the bits."""
     fixed = {"cpus_per_member", "stack"}
     again = {
@@ -245,7 +245,7 @@ def _execution(made_with: ExecutionConfig, given: Mapping[str, Any]) -> Executio
         raise UsageError(
             f"--{name} decides the bits of a member, so a resumed run keeps the one it was made with"
         )
-    return make_config(made_with.model_dump(mode="json") | again).execution
+    return make_config(made_with.flat() | again).execution
 
 
 def _load_again(store: RunStore, data_dir: str | None) -> Dataset:

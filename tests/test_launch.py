@@ -294,3 +294,15 @@ def test_a_network_of_ones_own_may_call_view(tmp_path: Path) -> None:
         quick(data="digits", net="tests.nets.users:viewing", hidden=None, epochs=1), run=tmp_path / "run"
     )
     assert [member["status"] for member in report["members"]] == ["done", "done"]
+
+
+def test_a_resume_keeps_the_runs_own_least_number_of_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where the options are checked against the default number of members, which is less than six."""
+    options: dict[str, Any] = {"members": 6, "min_members": 6, "epochs": 1, "checkpoint_every": 1e-9}
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=2)
+        with pytest.raises(StopError):
+            train(quick(**options), run=tmp_path / "run")
+    assert len(resume(tmp_path / "run", options={"retries": 1})["members"]) == 6
