@@ -23,6 +23,8 @@ task of its own; and what arrives while nobody polls, because a checkpoint is be
 class AttentivePool:
     """A `Pool` around another that kills tasks whose worker has fallen silent; they close with cause ``hung``.
 
+    Only training is judged so: a ``Score`` says one word, at its end, however long its rows take.
+
     Workers say something at the end of an epoch and every few seconds within one. Silence is counted in time spent
     listening, so a coordinator that was busy or asleep never takes its own pause for a worker's.
     """
@@ -53,7 +55,7 @@ class AttentivePool:
             key: 0.0 if key in spoken else self._silent.get(key, 0.0) + listened for key in self.running()
         }
         for key, silence in self._silent.items():
-            if silence > max(self._least, PATIENCE * self._longest):
+            if not key.startswith("score/") and silence > max(self._least, PATIENCE * self._longest):
                 self._pool.kill(key)
                 self._silent[key] = 0.0
         return messages

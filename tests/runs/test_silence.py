@@ -133,3 +133,27 @@ def weights(events: list[Event]) -> list[Any]:
     (found,) = [event.weights for event in events if isinstance(event, Predictor)]
     assert found is not None
     return list(found.values())
+
+
+def test_a_score_that_takes_long_is_no_hang() -> None:
+    """Seen to fail without the exception for ``score/``: a long batch-norm refresh was killed at every attempt."""
+    killed: list[str] = []
+
+    class Quiet:
+        workers = 1
+
+        def poll(self, timeout: float) -> list[Message]:
+            clock[0] += 1.0
+            return []
+
+        def running(self) -> list[str]:
+            return ["score/averaged", "train/000"]
+
+        def kill(self, key: str) -> None:
+            killed.append(key)
+
+    clock = [0.0]
+    pool = AttentivePool(Quiet(), least=60.0, clock=lambda: clock[0])  # type: ignore[arg-type]
+    for _ in range(100):
+        pool.poll(1.0)
+    assert set(killed) == {"train/000"}
