@@ -19,7 +19,7 @@ from ensemble.runs.records import AverageRecord, MemberRecord
 from ensemble.runs.reporting import evaluation_input, finished_members, parameter_averages
 from ensemble.runs.store import RunStore
 from ensemble.training.events import Origin, Predictor
-from ensemble.training.networks import choose_device, load_weights, make_net
+from ensemble.training.networks import channels_last, choose_device, load_weights, make_net
 from ensemble.training.predictors import final_predictors, predictor
 from ensemble.training.rows import DeviceRows
 
@@ -40,7 +40,8 @@ def evaluate_rows(store: RunStore, rows: NewRows, *, source: str) -> dict[str, A
     own = evaluation_input(store, records)
     nothing = np.empty(0, dtype=np.int64)
     data = Dataset(store.spec, rows.x, rows.y, nothing, nothing, np.arange(len(rows.x)))
-    inputs = DeviceRows(data.x, data.spec, choose_device())
+    plan = plan_members(store.record.config, store.spec)[0]
+    inputs = DeviceRows(data.x, data.spec, choose_device(), channels_last=channels_last(plan))
     said: dict[str, list[Predictor]] = {}
     for record in records:
         for one in _predictors(store, record, data, inputs):

@@ -22,7 +22,14 @@ from ensemble.runs.reporting import finished_members, selection_rows
 from ensemble.runs.store import RunStore
 from ensemble.streams import Purpose, member_sequence, torch_seed
 from ensemble.training.events import Weights
-from ensemble.training.networks import check_dropout, choose_device, cuda_devices, load_weights, make_net
+from ensemble.training.networks import (
+    channels_last,
+    check_dropout,
+    choose_device,
+    cuda_devices,
+    load_weights,
+    make_net,
+)
 from ensemble.training.rows import DeviceRows
 from ensemble.training.score import as_one, predict
 
@@ -44,6 +51,7 @@ class Networks:
         by_vote: Whether the majority decides.
         seed: Of the run.
         dropout_samples: Passes of each network with dropout on, each a predictor of its own; 0 is one pass without.
+        channels_last: How the rows lie in memory, as when the networks were trained.
     """
 
     spec: DataSpec
@@ -53,6 +61,7 @@ class Networks:
     by_vote: bool
     seed: int
     dropout_samples: int
+    channels_last: bool
 
     @property
     def described(self) -> str:
@@ -69,7 +78,8 @@ class Networks:
             first_row: Number of the first row.
         """
         for start in range(0, len(x), CHUNK):
-            inputs = DeviceRows(x[start : start + CHUNK], self.spec, choose_device())
+            chunk = x[start : start + CHUNK]
+            inputs = DeviceRows(chunk, self.spec, choose_device(), channels_last=self.channels_last)
             rows = np.arange(start, min(start + CHUNK, len(x)))
             said = [self._say(index, inputs, rows) for index in range(len(self.nets))]
             values = np.concatenate([said[index] for index in np.repeat(range(len(said)), self.counts)])
@@ -145,6 +155,7 @@ def load_networks(
         by_vote=combiner == "vote",
         seed=store.record.config.ensemble.seed,
         dropout_samples=samples,
+        channels_last=channels_last(plans[0]),
     )
 
 
