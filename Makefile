@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test check chaos
+.PHONY: setup demo test check chaos bench
 
 setup: $(INSTALLED)
 
@@ -24,6 +24,12 @@ test: setup
 # The long fault runs; the table at the end says what was injected, survived and lost.
 chaos: setup
 	$(BIN)/python -m pytest -m chaos
+
+# Side by side with the peers. TorchEnsemble comes without what it asks for, which would bring another torch.
+bench: setup
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps torchensemble==0.2.0
+	$(BIN)/python -m examples.benchmarks
 
 # What CI runs.
 check: setup

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import secrets
 import signal
@@ -44,7 +45,7 @@ class Session:
 
     Attributes:
         private: Started by and for this process, or joined.
-        nodes: What there was at the start.
+        nodes: What there was at the last look.
         address: ``HOST:PORT`` of the head.
         node_id: The node that this process is connected to.
         directory: Of a private Ray, else None.
@@ -54,7 +55,6 @@ class Session:
 
     def __init__(self, undo: ExitStack, *, directory: Path | None, notes: tuple[str, ...]) -> None:
         context = ray.get_runtime_context()
-        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         self._owner = os.getpid()
         self.lost: str | None = None
         self.private = directory is not None
@@ -62,16 +62,13 @@ class Session:
         self.notes = notes
         self.address: str = context.gcs_address
         self.node_id: str = context.get_node_id()
-        self.nodes = tuple(
-            Node(cpus=node["Resources"].get("CPU", 0.0), gpus=node["Resources"].get("GPU", 0.0))
-            for node in alive
-        )
+        alive = _alive()
+        self.nodes = tuple(map(_node, alive))
         (here,) = (node for node in alive if node["NodeID"] == self.node_id)
         host, _, port = self.address.rpartition(":")
         self._node = (here["NodeManagerAddress"], here["NodeManagerPort"])
-        self._watch = _Watch(
-            (host.strip("[]"), int(port)), grace=PRIVATE_GRACE if self.private else JOINED_GRACE
-        )
+        self._head = (host.strip("[]"), int(port))
+        self._watch = _Watch(self._head, grace=PRIVATE_GRACE if self.private else JOINED_GRACE)
         undo.callback(self._watch.stop)
         self._undo = undo
         atexit.register(self.close)
@@ -92,12 +89,20 @@ class Session:
         if self.lost is not None:
             raise ClusterLostError(f"the Ray cluster was lost: {self.lost}")
 
+    def look(self) -> bool:
+        """Bring ``nodes`` up to date; False where the head does not answer, whom asking now would hang."""
+        self.check()
+        if not _answers(self._head):
+            return False
+        self.nodes = tuple(map(_node, _alive()))
+        return True
+
     def has_node(self, node_id: str) -> bool:
         """Whether a node still answers; Ray itself notices after many seconds that one does not."""
         self.check()
         return any(
-            node["Alive"] and _answers((node["NodeManagerAddress"], node["NodeManagerPort"]))
-            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            _answers((node["NodeManagerAddress"], node["NodeManagerPort"]))
+            for node in _alive()
             if node["NodeID"] == node_id
         )
 
@@ -218,13 +223,25 @@ def _restore(before: Mapping[str, str], names: Iterable[str]) -> None:
 
 @contextmanager
 def _signal_handlers() -> Iterator[None]:
-    """Keep SIGTERM's handler, which ``ray.init`` replaces."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Keep SIGTERM's handler, which ``ray.init`` replaces; a SIGTERM that arrives within is delivered after it.
+
+    Ray's own handlers would end the process with other exit codes, and an exception raised at any place inside of Ray
+    may be lost: its callbacks drop it. So the signal waits for the few seconds of a start.
+    """
+    utilities, before = ray._private.utils, signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    replace, received = utilities.set_sigterm_handler, threading.Event()
+    utilities.set_sigterm_handler = lambda handler: None
+    signal.signal(signal.SIGTERM, lambda number, frame: received.set())
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread() and before is not None:
-            signal.signal(signal.SIGTERM, before)
+        utilities.set_sigterm_handler = replace
+        signal.signal(signal.SIGTERM, before)
+        if received.is_set():
+            signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager
@@ -270,6 +287,25 @@ class _Watch:
             if _answers(self._endpoint):
                 answered = time.monotonic()
             self.silent = time.monotonic() - answered >= self.grace
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _node(told: Mapping[str, Any]) -> Node:
+    """A node as Ray tells of it; names with a colon, and its memory, are of Ray's own making."""
+    amounts = told["Resources"]
+    return Node(
+        cpus=amounts.get("CPU", 0.0),
+        gpus=amounts.get("GPU", 0.0),
+        others={
+            name: amount
+            for name, amount in amounts.items()
+            if ":" not in name and name not in ("CPU", "GPU", "memory", "object_store_memory")
+        },
+        store=amounts.get("object_store_memory", math.inf),
+    )
 
 
 def _answers(endpoint: tuple[str, int]) -> bool:

@@ -16,17 +16,10 @@ from typing import Any
 class MemberActor:
     """One worker process, warm from task to task: torch imported, threads set, data at hand."""
 
-    def __init__(self, search_path: list[str], *, threads: int, gpus: float, run: bytes) -> None:
+    def __init__(self) -> None:
+        """Over at once: what takes long is `prepare`'s, and who hangs in there is known by then and can be ended."""
         _die_with_parent()
-        sys.path[:] = [*search_path, *(entry for entry in sys.path if entry not in search_path)]
-        if gpus == 0:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        import torch
-
-        torch.set_num_threads(threads)
-        from ray import cloudpickle
-
-        self._run: Callable[[Any, Any], Iterator[Any]] = cloudpickle.loads(run)
+        self._run: Callable[[Any, Any], Iterator[Any]]
         self._shared: Any = None
         self._data: Any = None
 
@@ -37,12 +30,30 @@ class MemberActor:
         context = ray.get_runtime_context()
         return {"pid": os.getpid(), "host": os.uname().nodename, "node": context.get_node_id()}
 
+    def prepare(self, search_path: list[str], *, threads: int, gpus: float, run: bytes) -> None:
+        """Import what tasks need, and set torch's threads."""
+        sys.path[:] = [*search_path, *(entry for entry in sys.path if entry not in search_path)]
+        if gpus == 0:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        import torch
+
+        torch.set_num_threads(threads)
+        from ray import cloudpickle
+
+        self._run = cloudpickle.loads(run)
+
+    def sees(self, file: Any) -> bool:
+        """Whether a `MappedFile` is the same on this node."""
+        here: bool = file.is_here()
+        return here
+
     def run(self, task: Any, member: int | None, shared: list[Any]) -> Iterator[Any]:
         """The task's events; an exception is the last of them, as a failure of ``member``.
 
-        ``shared`` holds the reference to the data, in a list so that it comes here unresolved and is kept: the arrays
-        are read-only views of the one copy on this node.
+        ``shared`` holds the reference to the data, in a list so that it comes here unresolved and is kept, and the file
+        to map the rows from, or None: the arrays are read-only views of the one copy on this node.
         """
+        import dataclasses
         import traceback
 
         import ray
@@ -51,7 +62,8 @@ class MemberActor:
 
         try:
             if self._shared != shared[0]:
-                self._data = ray.get(shared[0])
+                data = ray.get(shared[0])
+                self._data = data if shared[1] is None else dataclasses.replace(data, x=shared[1].open())
                 self._shared = shared[0]
             # Not `yield from`: Ray sends values into the generator, which an iterator does not take.
             for event in self._run(task, self._data):  # noqa: UP028

@@ -40,6 +40,21 @@ def _split_widths(value: Any) -> Any:
     return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _private_if_local(value: Any) -> Any:
+    """``local`` is no address: a word for a resume of what was begun on a cluster, which would go on there."""
+    return None if value == "local" else value
+
+
+def _named_amounts(value: Any) -> Any:
+    """``NAME=AMOUNT,…`` as a mapping."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if any(not (name.strip() and equals) for name, equals, _ in pairs):
+        raise ValueError("give NAME=AMOUNT, several with commas between them")
+    return {name.strip(): amount.strip() for name, _, amount in pairs}
+
+
 def _fraction_or_source(value: Any) -> Any:
     """``--test`` takes a fraction or a data source; a string that reads as a number is the number."""
     if isinstance(value, str):
@@ -135,6 +150,9 @@ class TrainConfig(Section):
         description="Stop after so many epochs without a better validation loss; restores the best weights.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Arithmetic of a step.")
+    augment: Literal["none", "flip", "shift", "flip,shift"] = Field(
+        "none", description="Flip training images left to right, shift them by up to an eighth, at random."
+    )
     loss: Annotated[str, _name_or_function(LOSSES)] = Field(
         "auto", description="auto, cross_entropy, gaussian, mse, or MODULE:FUNCTION(outputs, targets)."
     )
@@ -162,14 +180,20 @@ class ExecutionConfig(Section):
     """Where and how members are trained. Nothing here but ``cpus_per_member`` changes a result."""
 
     pool: Literal["ray", "serial"] = Field("ray", description="Ray actors, or this process alone.")
-    address: str | None = Field(
-        None, description="Ray cluster to join: auto or HOST:PORT.  [default: a private one]"
+    address: Annotated[str | None, BeforeValidator(_private_if_local)] = Field(
+        None, description="Ray cluster to join: auto or HOST:PORT; local for a private one.  [default: local]"
     )
     insecure: bool = Field(False, description="Join a cluster beyond this machine that asks for no token.")
     workers: Positive | None = Field(None, description="Members trained at once.  [default: as many as fit]")
     cpus_per_member: Above0 = Field(1, description="CPUs, and so torch threads, of a member.")
     gpus_per_member: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         None, description="GPUs of a member, a fraction to share one.  [default: one where there are any]"
+    )
+    resources: Annotated[dict[str, Above0], BeforeValidator(_named_amounts)] = Field(
+        {}, description="Custom resources of a member, as the cluster's nodes name them.  [default: none]"
+    )
+    cpu_nodes: bool = Field(
+        False, description="Where members take GPUs, train others on the nodes that have none."
     )
     stack: Annotated[Literal["auto"] | Positive, Field(union_mode="left_to_right")] = Field(
         "auto", description="Members trained together in one process."
@@ -179,6 +203,9 @@ class ExecutionConfig(Section):
         None, description="Fewest members that make a result; with fewer the exit code is 4.  [default: 1]"
     )
     checkpoint_every: Above0 = Field(60, description="Seconds between checkpoints.")
+    storage: str | None = Field(
+        None, description="Where the run is kept too: an address of an object store (s3://…), or a path."
+    )
     silence: Above0 = Field(
         60,
         description="Seconds, or 20 times the longest pause so far, after which a silent worker is replaced.",
@@ -232,6 +259,11 @@ class RunConfig(Section):
                 "gpus-per-member needs pool ray, but pool is serial",
             ),
             (run.address is not None and run.pool == "serial", "address needs pool ray, but pool is serial"),
+            (
+                bool(run.resources) and run.address is None,
+                "resources are those of a cluster's nodes: give its --address",
+            ),
+            (run.cpu_nodes and run.address is None, "cpu-nodes are those of a cluster: give its --address"),
             (
                 run.min_members is not None and run.min_members > ens.members,
                 f"min-members is {run.min_members}, but members is {ens.members}",

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from cluster import import_engine, open_pool
 from ensemble.config import ExecutionConfig, RunConfig, Task, make_config
@@ -40,7 +41,17 @@ def new_run_directory(config: RunConfig) -> Path:
     """A new name under ``runs/`` from date, data and net, with a number behind it where that is taken."""
     data = Path(config.data.data.replace(":", "-")).stem
     parts = [data, *([] if config.net.net == "auto" else [config.net.net])]
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in "-".join(parts))[:40]
+    return _new_directory("-".join(parts))
+
+
+def new_directory_for(address: str) -> Path:
+    """The same for a run that is fetched from a storage, named after its address."""
+    parts = urlsplit(address)
+    return _new_directory(Path(parts.path).name or parts.netloc)
+
+
+def _new_directory(about: str) -> Path:
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in about)[:40]
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     numbers = (stem if n == 1 else f"{stem}-{n}" for n in range(1, 10_000))
     return next(path for path in (Path("runs") / number for number in numbers) if not path.exists())
@@ -70,18 +81,28 @@ def train(
 
     Raises:
         UsageError: the data, the network or the options do not fit one another.
-        RunError: the run directory exists already, or cannot be made there.
+        RunError: the run directory exists already, or cannot be made there; or its storage is not empty.
         TooFewMembersError: fewer members finished than ``min_members``.
         ClusterLostError, DiskError, Interrupted: it stopped in between; `resume` goes on.
     """
+    from ensemble.training.precision import resolve_precision
+    from ensemble.training.stacking import resolve_stack
+
     check_place(run)
+    if config.execution.storage is not None:
+        from ensemble.runs.mirror import check_storage  # what it imports else waits until Ray starts
+
+        check_storage(config.execution.storage, run)
     members = config.ensemble.members
     with _loaded(config.execution, members, lambda: _prepare(config)) as (pool, (resolved, data, parameters)):
         for note in data.spec.notes:
             say(note)
+        resolved, why = resolve_stack(resolved, data.spec, at_once=pool.describe()["at_once"])
+        resolved = resolve_precision(resolved)
         say(_summary(resolved, data, parameters))
+        say(f"{_together(resolved)}: {why}")
         store = _create(run, resolved, data, parameters)
-        with store.hold():
+        with store.hold(), _kept(store, resolved.execution, say):
             return _run(store, data, pool, resolved.execution, watch)
 
 
@@ -120,8 +141,9 @@ def resume(
     _check_functions(store, given)
     if run_status(store).state == "done" and is_intact(store):
         say("this run is finished: nothing to do")
-        return store.report()
-    return _go_on(store, given, watch=watch, strict=strict)
+        with _kept(store, _execution(store.record.config, given), say):
+            return store.report()
+    return _go_on(store, given, watch=watch, say=say, strict=strict)
 
 
 def grow(
@@ -153,7 +175,7 @@ def grow(
             f"train a new run with --members {members}"
         )
     say(f"growing to {members} members")
-    return _go_on(store, given, watch=watch, strict=strict, members=members)
+    return _go_on(store, given, watch=watch, say=say, strict=strict, members=members)
 
 
 def _check_functions(store: RunStore, given: Mapping[str, Any]) -> None:
@@ -164,16 +186,46 @@ def _check_functions(store: RunStore, given: Mapping[str, Any]) -> None:
 
 
 def _go_on(
-    store: RunStore, given: Mapping[str, Any], *, watch: Watch, strict: bool, members: int | None = None
+    store: RunStore,
+    given: Mapping[str, Any],
+    *,
+    watch: Watch,
+    say: Callable[[str], None],
+    strict: bool,
+    members: int | None = None,
 ) -> dict[str, Any]:
     """Take a run up again, with more members where ``members`` says so."""
     execution = _execution(store.record.config, given)
     count = members or store.record.config.ensemble.members
     load = lambda: _load_again(store, given.get("data_dir"))  # noqa: E731
-    with store.hold(), _loaded(execution, count, load) as (pool, data):
+    with store.hold(), _kept(store, execution, say), _loaded(execution, count, load) as (pool, data):
         if members is not None:
             store.grow(members)
         return _run(store, data, pool, execution, watch, strict=strict)
+
+
+def _kept(
+    store: RunStore, execution: ExecutionConfig, say: Callable[[str], None]
+) -> AbstractContextManager[None]:
+    """Keeps the run's storage up to date, where it has one."""
+    from ensemble.runs.mirror import mirrored
+
+    return mirrored(store, execution.storage, say=say)
+
+
+def fetched(address: str, *, into: Path | None, say: Callable[[str], None]) -> Path:
+    """A run directory made from the storage at ``address``: ``into``, or a new name under ``runs/``.
+
+    Raises:
+        RunError: no run is there, somebody writes there, or the directory cannot be made.
+        UsageError, DiskError: the storage cannot be used.
+    """
+    from ensemble.runs.fetching import fetch
+
+    root = into or new_directory_for(address)
+    say(f"fetching {address} into {str(root)!r}")
+    fetch(address, root)
+    return root
 
 
 @contextmanager
@@ -226,8 +278,9 @@ def _run(
             store.log("session", pool=pool.describe())
             return run_ensemble(store, data, pool, observe, execution, strict=strict)
     except (ClusterLostError, Interrupted) as stopped:
+        elsewhere = f", or elsewhere `ensemble resume {execution.storage}`" if execution.storage else ""
         stopped.args = (
-            f"{stopped}; everything committed is safe, go on with `ensemble resume {store.root}`",
+            f"{stopped}; everything committed is safe, go on with `ensemble resume {store.root}`{elsewhere}",
         )
         raise
 
@@ -268,16 +321,17 @@ def _prepare(config: RunConfig) -> tuple[RunConfig, Dataset, int]:
     from ensemble.data.load import load_dataset
     from ensemble.members.plan import plan_members, resolve
     from ensemble.members.resampling import training_rows
+    from ensemble.training.augmentation import check_augmentation
     from ensemble.training.losses import loss_function
     from ensemble.training.networks import permutations_of_plan, try_network
-    from ensemble.training.precision import resolve_precision
     from ensemble.training.rows import batch_bounds
     from ensemble.training.schedules import snapshot_steps
 
     data = load_dataset(config.data, seed=config.ensemble.seed)
-    resolved = resolve_precision(resolve(config, data.spec))
+    resolved = resolve(config, data.spec)
     plans = plan_members(resolved, data.spec)
     loss_function(resolved.train.loss)
+    check_augmentation(resolved.train, data.spec)
     rows = min(len(training_rows(plan, data.train)) for plan in (plans[0], plans[-1]))
     steps = resolved.train.epochs * len(batch_bounds(rows, resolved.train.batch_size))
     snapshot_steps(resolved.train, steps)
@@ -316,6 +370,11 @@ def _create(run: Path, config: RunConfig, data: Dataset, parameters: int) -> Run
         parameters=parameters,
         versions=versions(),
     )
+
+
+def _together(config: RunConfig) -> str:
+    size = config.execution.stack
+    return "members are trained one by one" if size == 1 else f"up to {size} members are trained as one"
 
 
 def _summary(config: RunConfig, data: Dataset, parameters: int) -> str:

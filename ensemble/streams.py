@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     ORDER = 2
     DROPOUT = 3
     DROPOUT_SAMPLES = 4
+    AUGMENT = 5
 
 
 class RunPurpose(IntEnum):

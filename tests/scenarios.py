@@ -79,6 +79,7 @@ def line(*, rows: int = 150, seed: int = 0) -> Dataset:
 def config_for(data: Dataset, **options: Any) -> RunConfig:
     """A resolved configuration, small and quick unless the options say otherwise."""
     quick = {"hidden": (16,), "epochs": 4, "batch_size": 16, "members": 2, "pool": "serial", "lr": 0.01}
+    quick |= {"precision": "float32"}
     return resolve(make_config(quick | options), data.spec)
 
 

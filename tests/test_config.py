@@ -93,3 +93,15 @@ def test_any_values_are_taken_or_refused(values: dict[str, Any]) -> None:
         make_config(values)
     except UsageError:
         return
+
+
+def test_custom_resources_are_names_with_amounts() -> None:
+    there = {"address": "auto"}
+    read = make_config({"resources": "licence=1, tpu=0.5"} | there)
+    assert read.execution.resources == {"licence": 1.0, "tpu": 0.5}
+    assert make_config(read.flat()).execution.resources == {"licence": 1.0, "tpu": 0.5}
+    for wrong in ("licence", "=1", "licence=0", "licence=x"):
+        with pytest.raises(UsageError, match="resources is"):
+            make_config({"resources": wrong} | there)
+    with pytest.raises(UsageError, match="resources are those of a cluster's nodes: give its --address"):
+        make_config({"resources": "licence=1"})

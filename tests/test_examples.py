@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,10 @@ def test_weight_matching(tmp_path: Path) -> None:
     said = run_script("weight_matching.py", *arguments)
     assert "without matching" in said
     assert "barrier" in said
+
+
+def test_the_coordinators_scale(tmp_path: Path) -> None:
+    arguments = ("--run", str(tmp_path / "run"), "--members", "12", "--repeat", "1")
+    found = json.loads(run_script("benchmarks/coordinator_scale.py", *arguments))
+    assert found["train"]["fsyncs_a_member"] > 5
+    assert found["report"]["seconds"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def test_train_says_what_it_decided(tmp_path: Path) -> None:
     said: list[str] = []
     report = train(quick(), run=tmp_path / "run", say=said.append)
     assert said[0].startswith("task: classification (3 classes")
-    assert "2 × mlp" in said[-1]
+    assert "2 × mlp" in said[-2]
+    assert said[-1].startswith("members are trained one by one: ")
     assert report["data"]["rows"] == {"train": 108, "valid": 12, "test": 30}
     assert (tmp_path / "run" / "report.json").exists()
 
@@ -306,3 +308,14 @@ def test_a_resume_keeps_the_runs_own_least_number_of_members(
         with pytest.raises(StopError):
             train(quick(**options), run=tmp_path / "run")
     assert len(resume(tmp_path / "run", options={"retries": 1})["members"]) == 6
+
+
+def test_small_networks_predict_as_one_and_say_the_same(tmp_path: Path) -> None:
+    """Folded to matrices they agree with each passed by itself to rounding, uncertainty included."""
+    train(quick(members=4, stack=2), run=tmp_path / "run")
+    networks = load_networks(RunStore.open(tmp_path / "run"), "average")
+    assert networks.folded is not None
+    x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    (as_one,), (one_by_one,) = networks.predict(x), replace(networks, folded=None).predict(x)
+    np.testing.assert_allclose(as_one.probabilities, one_by_one.probabilities, atol=1e-5)
+    np.testing.assert_allclose(as_one.epistemic, one_by_one.epistemic, atol=1e-5)

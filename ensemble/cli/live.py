@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ensemble.cli.progress_state import MemberRow, ProgressState, figure
+from ensemble.reports.printable import printable
 from ensemble.runs.pool import Message
+from ensemble.training.events import Notice
 
 MOST_MEMBERS = 15
 """With more members than this, those that wait or are done are only counted."""
@@ -42,7 +44,9 @@ class LiveTable:
         self._live.start(refresh=True)
 
     def show(self, message: Message) -> None:
-        """Nothing: the next drawing shows it."""
+        """Put what the pool itself says above the table; the rest shows with the next drawing."""
+        if isinstance(message.event, Notice):
+            self._live.console.print(Text(printable(message.event.text)))
 
     def stop(self) -> None:
         self._live.stop()

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Set runs side by side, paired where test rows are the same.",
     ),
     "predict": ("ensemble.cli.predict:predict", "Write predictions with uncertainty for new rows."),
+    "submit": ("ensemble.cli.submit:submit", "Train as a job on a Ray cluster."),
     "data": ("ensemble.cli.data:data", "Describe a data source."),
 }
 """Name → (``module:attribute``, the line in ``ensemble --help``), in the order of the help."""

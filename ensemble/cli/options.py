@@ -39,8 +39,10 @@ PLACEHOLDERS = {
     "clip_value": "C",
     "loss": "NAME|MODULE:FUNCTION",
     "address": "ADDRESS",
+    "resources": "NAME=AMOUNT,…",
     "stack": "auto|N",
     "checkpoint_every": "SECONDS",
+    "storage": "ADDRESS|DIR",
     "silence": "SECONDS",
 }
 """What stands for a value in the help, where the field's type says too little."""
@@ -132,6 +134,21 @@ def merge(given: Mapping[str, Any], file: Path | None = None) -> RunConfig:
     names = {field: f"{field.replace('_', '-')} in {str(file)!r}" for field in in_file}
     names |= {field: spelled(field) for field in typed}
     return make_config(in_file | typed, names=names)
+
+
+def typed(values: Mapping[str, Any]) -> list[str]:
+    """The words that a user would type for values of fields; None is not typed."""
+    return [_word(field, value) for field, value in values.items() if value is not None]
+
+
+def _word(field: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return spelled(field) if value else f"--no-{field.replace('_', '-')}"
+    if isinstance(value, Mapping):
+        value = ",".join(f"{name}={amount}" for name, amount in value.items())
+    elif isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return f"{spelled(field)}={value}"
 
 
 def _placeholder(field: str) -> str:

@@ -15,8 +15,9 @@ from typing import Protocol, TextIO
 
 from ensemble.cli.progress_state import Clock, MemberRow, ProgressState, clock_time, figure, members_of
 from ensemble.config import Task
+from ensemble.reports.printable import printable
 from ensemble.runs.pool import Message
-from ensemble.training.events import Failed, Finished, Progress, Started
+from ensemble.training.events import Diverged, Failed, Finished, Notice, Progress, Started
 
 SECONDS_BETWEEN_LINES = 1.0
 METRIC_NAMES: dict[Task, str] = {"classification": "accuracy", "regression": "RMSE"}
@@ -31,7 +32,7 @@ class View(Protocol):
 
 
 class PlainLines:
-    """A line for every start, end and failure; of the epochs at most one a second, with the overall state."""
+    """A line for every start, end, failure and notice; of the epochs at most one a second, with the overall state."""
 
     def __init__(self, state: ProgressState, *, metric: str, stream: TextIO, clock: Clock) -> None:
         self._state, self._metric, self._stream, self._clock = state, metric, stream, clock
@@ -42,6 +43,8 @@ class PlainLines:
     def stop(self) -> None: ...
 
     def show(self, message: Message) -> None:
+        if isinstance(message.event, Notice):
+            print(printable(message.event.text), file=self._stream, flush=True)
         for member in members_of(message):
             line = self._line(self._state.members[member], message)
             if line:
@@ -61,7 +64,7 @@ class PlainLines:
                 return "  ".join(parts) + f"  [{self._state.overall}]"
             case Finished(seconds=seconds):
                 return f"done in {clock_time(seconds)}  [{self._state.overall}]"
-            case Failed():
+            case Failed() | Diverged():
                 return f"{row.state}: {row.failure}" if row.failure else row.state
         return None
 

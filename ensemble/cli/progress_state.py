@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ensemble.reports.printable import printable
 from ensemble.runs.pool import Message
-from ensemble.training.events import Failed, Finished, Progress, Started
+from ensemble.training.events import Diverged, Failed, Finished, Progress, Started
 
 Clock = Callable[[], float]
 
@@ -90,11 +90,13 @@ class ProgressState:
                 )
             case Finished(member=member):
                 self._change(member, state="done")
+            case Diverged(member=member, evidence=evidence):
+                self._change(member, state="diverged", failure=first_line(evidence))
             case Failed(cause=cause, evidence=evidence):
-                state = cause if cause in ("diverged", "cancelled") else "failed"
+                state = "cancelled" if cause == "cancelled" else "failed"
                 failure = first_line(evidence) if state == cause else f"{cause}, {first_line(evidence)}"
                 for member in members_of(message):
-                    if self.members[member].state != "done":
+                    if self.members[member].state not in ("done", "diverged"):
                         self._change(member, state=state, failure=failure)
 
     def _change(self, member: int, **values: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ensemble.combining.scratch import blocks
 from ensemble.errors import EnsembleError
 
 Array = NDArray[Any]
@@ -71,13 +72,15 @@ def vote(p: Array) -> Vote:
         EnsembleError: no predictors, or another shape.
     """
     _check(p, None)
-    predictors, rows, _ = p.shape
-    every = np.arange(rows)
-    votes = np.zeros(p.shape[1:])
+    predictors, rows, classes = p.shape
+    cells = np.arange(rows) * classes
+    named = np.zeros(rows * classes)
     total = np.zeros(p.shape[1:])
-    for one in p:
-        votes[every, one.argmax(axis=1)] += 1
-        total += one
+    for block in blocks(p):
+        named += np.bincount((cells + p[block].argmax(axis=2)).ravel(), minlength=rows * classes)
+        for one in p[block]:
+            total += one
+    votes = named.reshape(rows, classes)
     tied = votes == votes.max(axis=1, keepdims=True)
     return Vote(
         labels=np.where(tied, total, -np.inf).argmax(axis=1).astype(np.int64),

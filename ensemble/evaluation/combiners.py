@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ensemble.combining.predictions import Array, combine, vote
+from ensemble.combining.predictions import combine
 from ensemble.errors import EnsembleError
 from ensemble.evaluation.held_out import HeldOut
 from ensemble.evaluation.inputs import EvaluationInput, ParameterAverage, Predictors
@@ -21,6 +22,7 @@ from ensemble.evaluation.metrics import (
     score_vote,
     squared_error_rows,
 )
+from ensemble.evaluation.pooled import means_of_each
 
 ACCURACY_ALLOWANCE = 0.01
 RMSE_ALLOWANCE = 1.05
@@ -46,10 +48,9 @@ def combiners(given: EvaluationInput, held_out: HeldOut | None) -> list[Combiner
     found: list[Combiner] = []
     for one in sorted(given.predictors, key=lambda each: each.origin != "members"):
         prefix = "" if one.origin == "members" else f"{one.origin}/"
-        mean = combine(one.test, task=given.task)
-        found.append(Combiner(f"{prefix}average", score(mean, given.test_targets, task=given.task)))
-        if given.task == "classification":
-            majority = vote(one.test)
+        pooled = given.pooled[one.origin]
+        found.append(Combiner(f"{prefix}average", score(pooled.mean, given.test_targets, task=given.task)))
+        if (majority := pooled.vote) is not None:
             found.append(
                 Combiner(
                     f"{prefix}vote", score_vote(majority, given.test_targets), {"tie_rate": majority.tie_rate}
@@ -98,23 +99,19 @@ def _judge(given: EvaluationInput, one: Predictors, average: ParameterAverage) -
         return {**more, "advised": False}
     if y is None or one.valid is None or average.valid is None or not given.valid_rows:
         return more
-    losses = [loss_rows(each, y, task=task).mean() for each in one.valid]
+    loss = partial(loss_rows, task=task)
     more["barrier"] = float(
-        np.mean([loss_rows(each, y, task=task).mean() for each in average.valid]) - np.mean(losses)
+        means_of_each(loss, average.valid, y).mean() - means_of_each(loss, one.valid, y).mean()
     )
     if task == "classification":
-        mean = np.mean([accuracy_rows(each, y).mean() for each in one.valid])
-        averaged = np.mean([accuracy_rows(each, y).mean() for each in average.valid])
+        mean, averaged = (means_of_each(accuracy_rows, each, y).mean() for each in (one.valid, average.valid))
         more["advised"] = bool(averaged >= mean - ACCURACY_ALLOWANCE - 1e-9)
     else:
-        mean = np.mean([_rmse(each, y) for each in one.valid])
-        averaged = np.mean([_rmse(each, y) for each in average.valid])
+        mean, averaged = (
+            np.sqrt(means_of_each(squared_error_rows, each, y)).mean() for each in (one.valid, average.valid)
+        )
         more["advised"] = bool(averaged <= mean * RMSE_ALLOWANCE * (1 + 1e-9))
     return more
-
-
-def _rmse(values: Array, y: Array) -> float:
-    return float(np.sqrt(squared_error_rows(values, y).mean()))
 
 
 def undefined(given: EvaluationInput) -> Metrics:

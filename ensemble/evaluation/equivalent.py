@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.combining.calibration import apply_temperature, fit_temperature
-from ensemble.combining.predictions import Array, average
+from ensemble.combining.predictions import Array, Integers
 from ensemble.evaluation.metrics import nll_rows
 from ensemble.evaluation.size_curve import orders, prefixes, sizes
 
@@ -30,25 +30,27 @@ def calibrated_log_likelihood(valid: Array, test: Array, *, valid_y: Array, test
     return -float(nll_rows(tempered, test_y).mean())
 
 
-def member_curve(valid: Array, test: Array, *, valid_y: Array, test_y: Array, seed: int) -> MemberCurve:
+def member_curve(
+    valid: Array, test: Array, *, rows: Integers, valid_y: Array, test_y: Array, seed: int
+) -> MemberCurve:
     """Of the first members of 5 random orders, at no more than 12 sizes spaced geometrically.
 
     Args:
-        valid: ``(members, validation rows, classes)``, of rows kept for calibration.
+        valid: ``(members, validation rows, classes)``.
+        rows: The validation rows kept for calibration, whose targets ``valid_y`` are.
         test: ``(members, test rows, classes)``.
     """
     wanted = sizes(len(test), LARGEST_SIZES)
     found: dict[int, list[float]] = {size: [] for size in wanted}
     for order in orders(len(test), SUBSETS, seed=seed):
         pairs = zip(
-            prefixes(valid, order, task="classification", until=len(order)),
-            prefixes(test, order, task="classification", until=len(order)),
+            prefixes(valid, order, task="classification", wanted=wanted),
+            prefixes(test, order, task="classification", wanted=wanted),
             strict=True,
         )
         for (size, of_valid), (_, of_test) in pairs:
-            if size in found:
-                value = calibrated_log_likelihood(of_valid, of_test, valid_y=valid_y, test_y=test_y)
-                found[size].append(value)
+            value = calibrated_log_likelihood(of_valid[rows], of_test, valid_y=valid_y, test_y=test_y)
+            found[size].append(value)
     return MemberCurve(tuple(wanted), tuple(float(np.mean(found[size])) for size in wanted))
 
 
@@ -61,13 +63,13 @@ def deep_ensemble_equivalent(
 
     Args:
         curve: Of the independent members, on the same rows.
-        valid, test: ``(predictors, rows, classes)`` of the origin in question.
+        valid, test: ``(rows, classes)`` averages of the origin in question.
 
     Returns:
         ``{"members": number, "relation": "=" | "<=" | ">="}``: at most 1 where even one member is as good, at
         least all of them where they are not enough.
     """
-    ours = calibrated_log_likelihood(average(valid), average(test), valid_y=valid_y, test_y=test_y)
+    ours = calibrated_log_likelihood(valid, test, valid_y=valid_y, test_y=test_y)
     reached = [at for at, value in enumerate(curve.log_likelihood) if value >= ours]
     if not reached:
         return {"members": float(curve.sizes[-1]), "relation": ">="}

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ensemble.combining.predictions import Task
+from ensemble.combining.predictions import Task, average
 from ensemble.combining.selection import Selection
 from ensemble.evaluation.combiners import Combiner, combiners, undefined
+from ensemble.evaluation.decomposition import squared_decomposition, zero_one_decomposition
 from ensemble.evaluation.diversity import diversity
 from ensemble.evaluation.equivalent import deep_ensemble_equivalent, member_curve
 from ensemble.evaluation.figures import figures
 from ensemble.evaluation.held_out import Calibration, HeldOut, at_bound, calibration_section, fit_held_out
 from ensemble.evaluation.inputs import EvaluationInput, OutOfBag, ParameterAverage, Predictors, check
 from ensemble.evaluation.intervals import Resampled, intervals, paired_test, resample
-from ensemble.evaluation.metrics import METRICS, Metrics, Scores, loss_rows, mean_scores, metrics, score
+from ensemble.evaluation.metrics import METRICS, Metrics, Scores, loss_rows, metrics, score
 from ensemble.evaluation.oob import combine_out_of_bag
+from ensemble.evaluation.pooled import means_of_each
 from ensemble.evaluation.size_curve import size_curve
-from ensemble.evaluation.uncertainty import (
-    classification_uncertainty,
-    prediction_variance,
-    regression_uncertainty,
-    squared_decomposition,
-    zero_one_decomposition,
-)
 
 __all__ = [
     "Evaluation",
@@ -100,29 +96,35 @@ def evaluate(given: EvaluationInput) -> Evaluation:
     """
     check(given)
     held_out = fit_held_out(given)
-    single = [score(one, given.test_targets, task=given.task) for one in given.members.test]
-    single_metrics = [one.metrics() for one in single]
+    single = given.pooled["members"]
     combined = combiners(given, held_out)
     best, chosen_on = _best_member(given)
     contenders = {one.name: one.scores for one in combined if one.scores is not None}
-    contenders |= {"members": mean_scores(single), f"member {given.members.members[best]}": single[best]}
+    best_scores = score(given.members.test[best], given.test_targets, task=given.task)
+    contenders |= {"members": single.scores, f"member {given.members.members[best]}": best_scores}
     resampled = dict(zip(contenders, resample(list(contenders.values()), seed=given.seed), strict=True))
     equivalents = _equivalents(given, held_out)
     return Evaluation(
         task=given.task,
-        member_metrics=_member_metrics(given, single_metrics),
-        single=_spread(given.task, single_metrics),
+        member_metrics=_member_metrics(given, single.metrics),
+        single=_spread(given.task, single.metrics),
         combined={
             one.name: _section(given, one, resampled) | equivalents.get(one.name, {}) for one in combined
         },
         oob=_out_of_bag(given),
         diversity={
-            one.origin: diversity(one.test, given.test_targets, task=given.task, members=one.members)
+            one.origin: diversity(one.test, given.pooled[one.origin], members=one.members)
             for one in given.predictors
         },
         uncertainty={one.origin: _uncertainty(given, one) for one in given.predictors},
         size_curve={
-            one.origin: size_curve(one.test, given.test_targets, task=given.task, seed=given.seed)
+            one.origin: size_curve(
+                one.test,
+                given.test_targets,
+                task=given.task,
+                seed=given.seed,
+                single=given.pooled[one.origin].metrics,
+            )
             for one in given.predictors
         },
         tests=_tests(contenders, resampled, chosen_on),
@@ -140,7 +142,7 @@ def _section(given: EvaluationInput, one: Combiner, resampled: dict[str, Resampl
     return {**found, **one.more, "ci95": ci95}
 
 
-def _spread(task: Task, found: list[Metrics]) -> dict[str, Any]:
+def _spread(task: Task, found: tuple[Metrics, ...]) -> dict[str, Any]:
     """Mean, standard deviation (n − 1), least and greatest over members; None where one has no meaning."""
     spread: dict[str, Any] = {}
     for name in METRICS[task]:
@@ -159,11 +161,11 @@ def _best_member(given: EvaluationInput) -> tuple[int, str]:
     values, y, where = given.members.test, given.test_targets, "test"
     if given.valid_rows and given.members.valid is not None and given.valid_targets is not None:
         values, y, where = given.members.valid, given.valid_targets, "valid"
-    losses = [loss_rows(one, y, task=given.task).mean() for one in values]
-    return int(np.argmin(losses)), where
+    losses = means_of_each(partial(loss_rows, task=given.task), values, y)
+    return int(losses.argmin()), where
 
 
-def _member_metrics(given: EvaluationInput, on_test: list[Metrics]) -> tuple[MemberMetrics, ...]:
+def _member_metrics(given: EvaluationInput, on_test: tuple[Metrics, ...]) -> tuple[MemberMetrics, ...]:
     out_of_bag: list[Metrics | None] = [None] * len(on_test)
     if given.oob is not None:
         for place, (rows, values) in enumerate(zip(given.oob.rows, given.oob.values, strict=True)):
@@ -193,9 +195,8 @@ def _out_of_bag(given: EvaluationInput) -> dict[str, Any] | None:
 
 def _uncertainty(given: EvaluationInput, one: Predictors) -> dict[str, Any]:
     """Means over the test rows; ``variance`` is V̂, ``variance_unbiased`` the same with M − 1."""
-    classes = given.task == "classification"
-    found = classification_uncertainty(one.test) if classes else regression_uncertainty(one.test)
-    outputs = one.test if classes else one.test[:, :, :1]
+    pooled, y = given.pooled[one.origin], given.test_targets
+    found = pooled.uncertainty
     section: dict[str, Any] = {
         name: None if rows is None else float(rows.mean())
         for name, rows in (
@@ -204,11 +205,14 @@ def _uncertainty(given: EvaluationInput, one: Predictors) -> dict[str, Any]:
             ("epistemic", found.epistemic),
         )
     }
-    section["variance"] = float(prediction_variance(outputs).mean())
-    section["variance_unbiased"] = float(prediction_variance(outputs, unbiased=True).mean())
-    section["squared_loss"] = squared_decomposition(outputs, given.test_targets)
-    if classes:
-        section["zero_one_loss"] = zero_one_decomposition(one.test, given.test_targets)
+    section["variance"] = float(pooled.variance.mean())
+    predictors = len(one.members)
+    section["variance_unbiased"] = (
+        section["variance"] * predictors / (predictors - 1) if predictors > 1 else math.nan
+    )
+    section["squared_loss"] = squared_decomposition(pooled, y)
+    if pooled.vote is not None:
+        section["zero_one_loss"] = zero_one_decomposition(pooled, y)
     return section
 
 
@@ -239,12 +243,16 @@ def _equivalents(given: EvaluationInput, held_out: HeldOut | None) -> dict[str, 
         return {}
     rows = held_out.calibrating
     curve = member_curve(
-        members.valid[:, rows], members.test, valid_y=y[rows], test_y=given.test_targets, seed=given.seed
+        members.valid, members.test, rows=rows, valid_y=y[rows], test_y=given.test_targets, seed=given.seed
     )
     return {
         f"{one.origin}/average": {
             "deep_ensemble_equivalent": deep_ensemble_equivalent(
-                curve, one.valid[:, rows], one.test, valid_y=y[rows], test_y=given.test_targets
+                curve,
+                average(one.valid)[rows],
+                given.pooled[one.origin].mean,
+                valid_y=y[rows],
+                test_y=given.test_targets,
             )
         }
         for one in others

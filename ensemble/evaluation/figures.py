@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
 from ensemble.combining.calibration import apply_temperature
-from ensemble.combining.predictions import Array, Floats, combine
+from ensemble.combining.predictions import Array, Floats
 from ensemble.evaluation.by_class import LARGEST_MATRIX, confusion, per_class
 from ensemble.evaluation.held_out import Calibration
 from ensemble.evaluation.inputs import EvaluationInput
@@ -15,7 +16,6 @@ from ensemble.evaluation.metrics import NORMAL_95, accuracy_rows, squared_error_
 from ensemble.evaluation.notable import notable_classes, notable_values
 from ensemble.evaluation.rejection import SHARES, kept_means
 from ensemble.evaluation.reliability import coverage_curve, reliability
-from ensemble.evaluation.uncertainty import classification_uncertainty, prediction_variance
 
 MOST_POINTS = 400
 """Of so many rows, spread evenly over the targets, predicted is drawn against true."""
@@ -29,16 +29,16 @@ def figures(given: EvaluationInput, calibration: Calibration | None) -> dict[str
         ``calibrated``, None without a temperature), ``confusion`` (None beyond 100 classes) and ``per_class``;
         for regression ``points`` and ``coverage`` (None without a variance).
     """
-    mean = combine(given.members.test, task=given.task)
     if given.task == "classification":
-        return _classification(given, mean, calibration)
-    return _regression(given, mean)
+        return _classification(given, calibration)
+    return _regression(given)
 
 
-def _classification(given: EvaluationInput, mean: Floats, calibration: Calibration | None) -> dict[str, Any]:
-    y, members = given.test_targets, given.members.test
-    total = classification_uncertainty(mean[None]).total
-    assert total is not None
+def _classification(given: EvaluationInput, calibration: Calibration | None) -> dict[str, Any]:
+    y, pooled = given.test_targets, given.pooled["members"]
+    mean, majority = pooled.mean, pooled.vote
+    assert majority is not None
+    total = entr(mean).sum(axis=1)
     matrix = confusion(mean.argmax(axis=1), y, classes=len(given.classes))
     tempered = None
     if calibration is not None and calibration.temperature is not None:
@@ -49,30 +49,25 @@ def _classification(given: EvaluationInput, mean: Floats, calibration: Calibrati
         "per_class": per_class(matrix),
         "rejection": {
             "rejected": list(SHARES),
-            "average": kept_means(total, accuracy_rows(mean, y)),
-            "members": _mean_curve(
-                [kept_means(_entropy(one), accuracy_rows(one, y)) for one in members],
-            ),
+            "average": kept_means(total, accuracy_rows(mean, y)).tolist(),
+            "members": pooled.kept,
         },
-        "rows": notable_classes(
-            mean, y, total=total, votes=np.stack([one.argmax(axis=1) for one in members])
-        ),
+        "rows": notable_classes(mean, y, total=total, shares=majority.shares),
     }
 
 
-def _regression(given: EvaluationInput, mean: Floats) -> dict[str, Any]:
-    y, members = given.test_targets, given.members.test
-    epistemic = prediction_variance(members[:, :, :1])
+def _regression(given: EvaluationInput) -> dict[str, Any]:
+    y, pooled = given.test_targets, given.pooled["members"]
+    mean, epistemic = pooled.mean, pooled.variance
     likely = mean.shape[1] == 2
     width = mean[:, 1] if likely else epistemic
-    own = [kept_means(one[:, 1], squared_error_rows(one, y)) for one in members] if likely else []
     return {
         "points": _points(mean, y),
         "coverage": coverage_curve(mean, y) if likely else None,
         "rejection": {
             "rejected": list(SHARES),
             "average": np.sqrt(kept_means(width, squared_error_rows(mean, y))).tolist(),
-            "members": np.sqrt(_mean_curve(own)).tolist() if own else None,
+            "members": None if pooled.kept is None else np.sqrt(pooled.kept).tolist(),
         },
         "rows": notable_values(mean, y, epistemic=epistemic),
     }
@@ -91,14 +86,3 @@ def _points(mean: Floats, y: Array) -> list[list[float | None]]:
         ends = [None, None] if half is None else [centre - half, centre + half]
         found.append([float(y[row]), centre, *ends])
     return found
-
-
-def _entropy(p: Array) -> Floats:
-    found = classification_uncertainty(p[None]).total
-    assert found is not None
-    return found
-
-
-def _mean_curve(curves: list[list[float]]) -> list[float]:
-    mean: list[float] = np.mean(curves, axis=0).tolist()
-    return mean

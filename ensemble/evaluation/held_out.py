@@ -60,8 +60,8 @@ def fit_held_out(given: EvaluationInput) -> HeldOut | None:
     if valid is None or y is None or len(y) < 2:
         return None
     selecting, calibrating = split_holdout(len(y), seed=given.seed)
-    selection = greedy(valid[:, selecting], y[selecting], task=given.task)
-    mean, target = combine(valid[:, calibrating], task=given.task), y[calibrating]
+    selection = greedy(valid, y, task=given.task, rows=selecting)
+    mean, target = combine(valid, task=given.task)[calibrating], y[calibrating]
     if given.task == "classification":
         calibration = Calibration(len(target), fit_temperature(mean, target), fit_conformal(mean, target))
     else:
@@ -71,7 +71,7 @@ def fit_held_out(given: EvaluationInput) -> HeldOut | None:
 
 def calibration_section(given: EvaluationInput, calibration: Calibration) -> dict[str, Any]:
     """How the calibrated average does on the test rows, beside what was fitted."""
-    mean, y = combine(given.members.test, task=given.task), given.test_targets
+    mean, y = given.pooled["members"].mean, given.test_targets
     threshold = calibration.conformal
     conformal: dict[str, Any] = {"coverage": threshold.coverage, "threshold": threshold.value}
     section: dict[str, Any] = {"rows": calibration.rows, "temperature": calibration.temperature}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.combining.predictions import Array, Task
+from ensemble.combining.scratch import blocks
 from ensemble.errors import EnsembleError
+from ensemble.evaluation.pooled import Pooled, pool
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ class EvaluationInput:
     oob: OutOfBag | None = None
     seed: int = 0
 
+    @cached_property
+    def pooled(self) -> dict[str, Pooled]:
+        """What the predictors of each origin say together of the test rows; made when first asked."""
+        return {one.origin: pool(one.test, self.test_targets, task=self.task) for one in self.predictors}
+
     @property
     def members(self) -> Predictors:
         """The predictors of origin ``members``."""
@@ -124,8 +132,10 @@ def check(given: EvaluationInput) -> None:
             _check_shape(given, name, values.shape[1:], rows)
             if len(values) != len(one.members):
                 raise EnsembleError(f"{name} hold {len(values)} predictors, but there are {len(one.members)}")
-            for predictor, each in enumerate(values):
-                if not np.isfinite(each).all():
+            for block in blocks(values):
+                finite = np.isfinite(values[block]).all(axis=(1, 2))
+                if not finite.all():
+                    predictor = block.start + int(finite.argmin())
                     raise EnsembleError(
                         f"{name}: predictor {predictor} (member {one.members[predictor]}) is not finite; "
                         "leave it out as diverged"

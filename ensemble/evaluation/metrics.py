@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,17 +164,22 @@ def score_vote(vote: Vote, y: Array) -> Scores:
     )
 
 
-def mean_scores(scores: Sequence[Scores]) -> Scores:
-    """The mean member: row by row the mean of the members' contributions.
-
-    Its ECE has no meaning (the members' bins differ); its rmse is the root of the members' mean squared
-    error.
-    """
-    rows: dict[str, Floats | None] = {}
-    for name in scores[0].rows:
-        found = [each for one in scores if (each := one.rows[name]) is not None]
-        rows[name] = sum(found[1:], found[0]) / len(found) if found else None
-    return Scores(task=scores[0].task, rows=rows)
+def metrics_of_each(scores: Scores, predictors: int) -> list[Metrics]:
+    """The metrics of several predictors that were scored in one go, one after the other on the same rows."""
+    means = np.stack(
+        [rows.reshape(predictors, -1).mean(axis=1) for rows in scores.rows.values() if rows is not None],
+        axis=1,
+    )
+    if scores.gap is not None and scores.bin is not None:
+        rows = len(scores.gap) // predictors
+        place = scores.bin + BINS * np.repeat(np.arange(predictors), rows)
+        binned = np.bincount(place, weights=scores.gap, minlength=BINS * predictors).reshape(predictors, BINS)
+        means = np.concatenate([means, binned / rows], axis=1)
+    found = scores.metrics_of_means(means)
+    return [
+        {name: None if value is None else float(value[one]) for name, value in found.items()}
+        for one in range(predictors)
+    ]
 
 
 def metrics(values: Array, y: Array, *, task: Task) -> Metrics:

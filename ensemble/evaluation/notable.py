@@ -14,14 +14,14 @@ TOP = 3
 """So many of the most probable classes are told of each row."""
 
 
-def notable_classes(mean: Array, y: Array, *, total: Array, votes: Array) -> dict[str, list[dict[str, Any]]]:
+def notable_classes(mean: Array, y: Array, *, total: Array, shares: Array) -> dict[str, list[dict[str, Any]]]:
     """The most confident mistakes and the most uncertain rows of a classification.
 
     Args:
         mean: ``(rows, classes)`` averaged probabilities.
         y: ``(rows,)`` class indices.
         total: ``(rows,)`` entropy of ``mean``.
-        votes: ``(members, rows)`` each member's label.
+        shares: ``(rows, classes)`` share of the members that name each class.
 
     Returns:
         ``{"mistakes", "uncertain"}``, at most 12 each, the most striking first: ``{"row", "true",
@@ -41,7 +41,7 @@ def notable_classes(mean: Array, y: Array, *, total: Array, votes: Array) -> dic
             "predicted": labels[row],
             "confidence": confidence[row],
             "total": total[row],
-            "agree": (votes[:, row] == labels[row]).mean(),
+            "agree": shares[row, labels[row]],
             "top": [[label, mean[row, label]] for label in top.tolist()],
         }
 

@@ -10,18 +10,22 @@ SHARES = tuple(round(0.05 * step, 2) for step in range(20))
 """Shares of the rows that are rejected: none to 95 %."""
 
 
-def kept_means(uncertainty: Array, contributions: Array) -> list[float]:
+def kept_means(uncertainty: Array, contributions: Array) -> Floats:
     """Mean contribution of the rows that are kept, for each share of `SHARES` rejected, the most uncertain
     first.
 
     ⌈n · (1 − share)⌉ rows are kept, so at least one; of equally uncertain rows the later go first.
 
     Args:
-        uncertainty: ``(rows,)``, on any scale.
-        contributions: ``(rows,)`` whose mean is the figure: right or wrong, a squared error.
+        uncertainty: ``(…, rows)``, on any scale.
+        contributions: ``(…, rows)`` whose mean is the figure: right or wrong, a squared error.
+
+    Returns:
+        ``(…, shares)``.
     """
-    order = np.argsort(uncertainty, kind="stable")
-    running: Floats = np.cumsum(contributions[order], dtype=np.float64)
-    rows = len(order)
-    kept = [max(1, int(np.ceil(rows * (1 - share) - 1e-9))) for share in SHARES]
-    return [float(running[count - 1] / count) for count in kept]
+    order = np.argsort(uncertainty, axis=-1, kind="stable")
+    running = np.cumsum(np.take_along_axis(contributions, order, axis=-1), axis=-1, dtype=np.float64)
+    rows = order.shape[-1]
+    kept = np.array([max(1, int(np.ceil(rows * (1 - share) - 1e-9))) for share in SHARES])
+    means: Floats = np.take(running, kept - 1, axis=-1) / kept
+    return means

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.combining.predictions import Array, Floats, combine
+from ensemble.combining.predictions import Array, Floats
 from ensemble.evaluation.evaluate import Evaluation, EvaluationInput, plain
 from ensemble.evaluation.intervals import Resampled, interval, intervals, resample
 from ensemble.evaluation.metrics import score
-from ensemble.evaluation.uncertainty import classification_uncertainty, prediction_variance
 
 
 def shift(
@@ -32,8 +31,7 @@ def shift(
     """
     drawn, sides = [], []
     for given, evaluation in zip((own, new), evaluations, strict=True):
-        mean = combine(given.members.test, task=given.task)
-        scores = score(mean, given.test_targets, task=given.task)
+        scores = score(given.pooled["members"].mean, given.test_targets, task=given.task)
         (resampled,) = resample([scores], seed=given.seed)
         drawn.append(resampled)
         sides.append(_side(given, evaluation) | scores.metrics() | {"ci95": intervals(resampled)})
@@ -83,9 +81,5 @@ def _differences(sides: list[dict[str, Any]], drawn: list[Resampled]) -> dict[st
 
 
 def _uncertainty(given: EvaluationInput) -> Floats:
-    mean = combine(given.members.test, task=given.task)
-    if given.task == "classification":
-        total = classification_uncertainty(mean[None]).total
-        assert total is not None
-        return total
-    return mean[:, 1] if mean.shape[1] == 2 else prediction_variance(given.members.test)
+    found = given.pooled["members"].uncertainty
+    return found.epistemic if found.total is None else found.total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -15,21 +15,27 @@ from ensemble.streams import RunPurpose, generator, run_sequence
 
 SUBSETS = 20
 """Subsets of each size: all of them where there are no more, else so many at random."""
+MANY = 1000
+"""From so many predictors on a curve is smooth: larger subsets are the first of `WHOLE` of the orders alone."""
+WHOLE = 2
 LARGEST_SIZES = 100
 """Beyond so many predictors only as many sizes are evaluated, spaced geometrically, the last being all."""
 
 
-def size_curve(values: Array, y: Array, *, task: Task, seed: int) -> list[dict[str, Any]]:
+def size_curve(
+    values: Array, y: Array, *, task: Task, seed: int, single: Sequence[Metrics]
+) -> list[dict[str, Any]]:
     """Mean and spread of each metric over subsets of each size.
 
     A size with no more than 20 subsets has them all, and so has size 1; any other has the first so many
-    predictors of 20 random orders, whose sums run along the order, so that the whole curve costs little more
-    than its metrics.
+    predictors of 20 random orders (of 2 beyond 1,000 predictors), whose sums run along the order, so that the
+    whole curve costs little more than its metrics.
 
     Args:
         values: ``(predictors, rows, outputs)``.
         y: ``(rows,)``.
         seed: Of the run.
+        single: Metrics of each predictor.
 
     Returns:
         For each size ``{"predictors", "subsets", METRIC…, "sd": {METRIC…}}``: means over subsets and their
@@ -39,8 +45,9 @@ def size_curve(values: Array, y: Array, *, task: Task, seed: int) -> list[dict[s
     predictors = len(values)
     found: dict[int, list[Metrics]] = {size: [] for size in sizes(predictors, LARGEST_SIZES)}
     drawn = set()
-    for size in found:
-        if size > 1 and comb(predictors, size) > SUBSETS:
+    found[1] = list(single)
+    for size in [size for size in found if size > 1]:
+        if comb(predictors, size) > SUBSETS:
             drawn.add(size)
             continue
         for subset in combinations(range(predictors), size):
@@ -48,10 +55,10 @@ def size_curve(values: Array, y: Array, *, task: Task, seed: int) -> list[dict[s
             chosen[list(subset)] = 1
             found[size].append(metrics(combine(values, task=task, weights=chosen), y, task=task))
     if drawn:
-        for order in orders(predictors, SUBSETS, seed=seed):
-            for size, combined in prefixes(values, order, task=task, until=max(drawn)):
-                if size in drawn:
-                    found[size].append(metrics(combined, y, task=task))
+        for place, order in enumerate(orders(predictors, SUBSETS, seed=seed)):
+            wanted = drawn if place < WHOLE else {size for size in drawn if size <= MANY}
+            for size, combined in prefixes(values, order, task=task, wanted=wanted):
+                found[size].append(metrics(combined, y, task=task))
     return [{"predictors": size, **_summary(each, task)} for size, each in found.items()]
 
 
@@ -68,18 +75,24 @@ def orders(predictors: int, count: int, *, seed: int) -> list[Integers]:
     return [random.permutation(predictors) for _ in range(count)]
 
 
-def prefixes(values: Array, order: Integers, *, task: Task, until: int) -> Iterator[tuple[int, Floats]]:
-    """Combined predictions ``(rows, outputs)`` of the first 1, 2, … ``until`` predictors of an order."""
+def prefixes(
+    values: Array, order: Integers, *, task: Task, wanted: Collection[int]
+) -> Iterator[tuple[int, Floats]]:
+    """Combined predictions ``(rows, outputs)`` of the first so many predictors of an order, for each wanted number."""
+    until = max(wanted, default=0)
     if task == "regression":
-        yield from _mixture_prefixes(values, order[:until])
+        yield from _mixture_prefixes(values, order[:until], wanted)
         return
     total = np.zeros(values.shape[1:])
     for size, predictor in enumerate(order[:until], start=1):
         total += values[predictor]
-        yield size, total / size
+        if size in wanted:
+            yield size, total / size
 
 
-def _mixture_prefixes(values: Array, order: Integers) -> Iterator[tuple[int, Floats]]:
+def _mixture_prefixes(
+    values: Array, order: Integers, wanted: Collection[int]
+) -> Iterator[tuple[int, Floats]]:
     """Sums about the full ensemble's mean: about zero, a large mean would swallow the spread."""
     centre = regression_mixture(values)[:, 0]
     total = np.zeros(values.shape[1:])
@@ -89,6 +102,8 @@ def _mixture_prefixes(values: Array, order: Integers) -> Iterator[tuple[int, Flo
         total[:, 0] += offset
         total[:, 1:] += values[predictor, :, 1:]
         squares += offset**2
+        if size not in wanted:
+            continue
         mixed = total / size
         mixed[:, 1:] += np.maximum(squares / size - mixed[:, 0] ** 2, 0)[:, None]
         mixed[:, 0] += centre

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from ensemble.config import NetConfig, RunConfig, Section, TrainConfig
@@ -18,6 +19,8 @@ class MemberPlan(Section):
     parts: int | None = None
     """Of how many disjoint parts the member's is the ``index``-th. A plan knows nothing else of the ensemble's size,
     so that growing changes nobody."""
+    stack: tuple[int, int] | None = None
+    """First and last index of the members it is trained together with, which decides its last bits; None alone."""
     shape: tuple[int, ...]
     outputs: int
     """Width of the network's output: classes, or 1 (mean) or 2 (mean and variance) for regression."""
@@ -43,7 +46,7 @@ SMALLEST_IMAGE = 16
 
 
 def resolve(config: RunConfig, spec: DataSpec) -> RunConfig:
-    """The configuration with every ``auto`` and every dependent default written out, as the run saves it.
+    """The configuration with every ``auto`` and dependent default written out that the data alone decide.
 
     Raises:
         UsageError: options that do not fit the task of the data.
@@ -57,10 +60,6 @@ def resolve(config: RunConfig, spec: DataSpec) -> RunConfig:
     fits = {"cross_entropy": "classification", "gaussian": "regression", "mse": "regression"}
     if fits.get(loss, spec.task) != spec.task:
         raise UsageError(f"loss {loss} is for {fits[loss]}, but the task is {spec.task}")
-    if config.execution.stack not in ("auto", 1):
-        raise UsageError(
-            f"stack is {config.execution.stack}, but members are not yet trained in stacks; leave it out"
-        )
     if spec.task == "regression" and config.ensemble.combine == "vote":
         raise UsageError("combine vote has no meaning for regression; use average, parameters or greedy")
     return config.model_copy(
@@ -85,7 +84,7 @@ def resolve(config: RunConfig, spec: DataSpec) -> RunConfig:
                 }
             ),
             "execution": config.execution.model_copy(
-                update={"min_members": config.execution.min_members or 1, "stack": 1}
+                update={"min_members": config.execution.min_members or 1}
             ),
         }
     )
@@ -102,14 +101,31 @@ def outputs_of(config: RunConfig, spec: DataSpec) -> int:
     return 2 if config.train.loss == "gaussian" else 1
 
 
-def plan_members(config: RunConfig, spec: DataSpec) -> tuple[MemberPlan, ...]:
-    """The plans of all members of a resolved configuration."""
+def plan_members(
+    config: RunConfig, spec: DataSpec, *, cohorts: tuple[int, ...] | None = None
+) -> tuple[MemberPlan, ...]:
+    """The plans of all members of a resolved configuration.
+
+    Args:
+        config: With ``stack`` as a number, else members are planned alone.
+        spec: Of the data.
+        cohorts: Members that the run began with, and those added each time it grew: a stack holds members of one
+            cohort, so that growing changes nobody. None: all at once.
+    """
+    size = config.execution.stack if isinstance(config.execution.stack, int) else 1
+    stacks = {
+        index: (first, last)
+        for first, last in _stacks(cohorts or (config.ensemble.members,), size)
+        if last > first
+        for index in range(first, last + 1)
+    }
     return tuple(
         MemberPlan(
             index=index,
             parts=config.ensemble.members if config.ensemble.resample == "disjoint" else None,
             seed=config.ensemble.seed,
             resample=config.ensemble.resample,
+            stack=stacks.get(index),
             shape=spec.shape,
             outputs=outputs_of(config, spec),
             net=config.net,
@@ -119,3 +135,21 @@ def plan_members(config: RunConfig, spec: DataSpec) -> tuple[MemberPlan, ...]:
         )
         for index in range(config.ensemble.members)
     )
+
+
+def trained_together(plans: Iterable[MemberPlan]) -> list[tuple[MemberPlan, ...]]:
+    """The plans by stack, in their order; a member that is trained alone is a stack of one."""
+    stacks: dict[tuple[int, int], list[MemberPlan]] = {}
+    for plan in plans:
+        stacks.setdefault(plan.stack or (plan.index, plan.index), []).append(plan)
+    return [tuple(stack) for stack in stacks.values()]
+
+
+def _stacks(cohorts: tuple[int, ...], size: int) -> Iterator[tuple[int, int]]:
+    """First and last index of each stack: as few as hold ``size`` at most, and as equal as can be."""
+    start = 0
+    for members in cohorts:
+        count = -(-members // size)
+        for part in range(count):
+            yield start - (-part * members // count), start - (-(part + 1) * members // count) - 1
+        start += members

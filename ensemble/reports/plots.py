@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LINES = {"members": MAIN, "snapshots": OTHER, "heads": THIRD, "dropout": FOURTH, "averaged": MUTED}
+MOST_DOTS = 200
+"""Of more networks so many are drawn: the page stays small, and dots on dots tell nothing more."""
 BETTER = {"accuracy": "higher", "coverage95": "nearer to 0.95"}
 
 
@@ -110,13 +112,15 @@ def contenders(report: Report) -> Picture | None:
     ]
     if not combined:
         return None
+    dots = evenly(sorted(members), MOST_DOTS)
+    some = "" if len(dots) == len(members) else f" ({len(dots)} of {len(members):,}, evenly by rank)"
     sound = [one for _, one in combined if one.get("advised") is not False]
     span = members + [end for one in sound for end in one["ci95"][metric]] + [one[metric] for one in sound]
     room = (max(span) - min(span)) * 0.06 or abs(span[0]) * 0.01 or 0.01
     low, high = min(span) - room, max(span) + room
     with figure(height=70 + 24 * (len(combined) + 1)) as (drawn, (ax,)):
         ax.set_xlim(low, high)
-        ax.plot(members, [0] * len(members), "o", color=OTHER, alpha=0.55, markersize=5, markeredgewidth=0)
+        ax.plot(dots, [0] * len(dots), "o", color=OTHER, alpha=0.55, markersize=5, markeredgewidth=0)
         mean = sum(members) / len(members) if members else None
         if mean is not None:
             ax.axvline(mean, color=OTHER, linewidth=0.8, dashes=(4, 3), zorder=0)
@@ -152,8 +156,8 @@ def contenders(report: Report) -> Picture | None:
             drawn,
             "contenders",
             title="Single networks and ways of combining them",
-            sentence="Each dot above is one network, the dashed line their mean; below, every way of combining with "
-            f"its 95% interval. {BETTER.get(metric, 'lower').capitalize()} is better. Bars that overlap do not "
+            sentence=f"Each dot above is one network{some}, the dashed line their mean; below, every way of combining "
+            f"with its 95% interval. {BETTER.get(metric, 'lower').capitalize()} is better. Bars that overlap do not "
             "settle a comparison: the paired tests below do.",
         )
 
@@ -269,6 +273,8 @@ def training(report: Report) -> Picture | None:
     curves = [one for one in report.get("training") or [] if one["epoch"]]
     if not curves:
         return None
+    done = sum(member.get("status") == "done" for member in report.get("members") or [])
+    some = f" ({len(curves)} of {done:,})" if done > len(curves) else ""
     clipped = any(value for one in curves for value in one["clipped"] if value is not None)
     ratios = (3.0, 1.1, 1.1) if clipped else (3.0, 1.1)
     with figure(height=330 if clipped else 280, rows=len(ratios), ratios=ratios) as (drawn, panels):
@@ -316,9 +322,17 @@ def training(report: Report) -> Picture | None:
             drawn,
             "training",
             title="How the networks learned",
-            sentence=f"One line a network: the loss on training rows and on held-out validation rows; below, {below}. "
+            sentence=f"One line a network{some}: the loss on training rows and on held-out validation rows; "
+            f"below, {below}. "
             "A validation line that turns up while training falls means that the network learns by heart.",
         )
+
+
+def evenly(values: list[float], most: int) -> list[float]:
+    """At most so many of the values, evenly spaced, the first and the last among them."""
+    if len(values) <= most:
+        return values
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
 
 
 def _gaps(values: list[float | None]) -> list[float]:

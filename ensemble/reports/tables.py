@@ -23,6 +23,9 @@ from ensemble.reports.summary import (
 METRIC_OF_ONE = ("accuracy", "rmse")
 MOST_CLASSES = 200
 """With more classes only those that are found least often are listed."""
+MOST_MEMBERS = 200
+"""Of more members than these the table has those that stand out, and the page stays small."""
+ENDS = 50
 
 
 @dataclass(frozen=True)
@@ -152,12 +155,13 @@ def _four(value: float | None) -> str:
 
 
 def member_table(report: Report) -> PageTable:
-    """Attempts, epochs, seconds and out-of-bag figures of each member."""
+    """Attempts, epochs, seconds and out-of-bag figures of each member; of very many those that stand out."""
     metric = ORDER[report["task"]][0]
     members = report.get("members") or []
     resampled = any(one.get("oob") for one in members)
+    shown = members if len(members) <= MOST_MEMBERS else _outstanding(members, metric)
     rows = []
-    for one in members:
+    for one in shown:
         cells = [str(one.get("attempts", NOTHING)), str(one.get("epochs", NOTHING))]
         cells.append(NOTHING if one.get("seconds") is None else f"{one['seconds']:.1f}")
         cells.append(number(metric, (one.get("test") or {}).get(metric)))
@@ -167,8 +171,23 @@ def member_table(report: Report) -> PageTable:
         mixed = ", mixed hardware or versions" if one.get("mixed") else ""
         rows.append(Row("combined", f"network {one['index']}{status}{mixed}", tuple(cells)))
     header = ("", "attempts", "epochs", "seconds", NAMES[metric], *(["out of bag"] if resampled else []))
-    folded = f"All {len(rows)} networks" if len(rows) > MEMBERS_SHOWN else ""
-    return PageTable("", header, tuple(rows), folded)
+    if len(shown) == len(members):
+        return PageTable(
+            "", header, tuple(rows), f"All {len(rows)} networks" if len(rows) > MEMBERS_SHOWN else ""
+        )
+    caption = (
+        f"Of {len(members):,} networks those that failed or are mixed, the {ENDS} best and the {ENDS} worst by "
+        f"{NAMES[metric]}, {MOST_MEMBERS} at most. All of them: report.json."
+    )
+    return PageTable(caption, header, tuple(rows), f"{len(rows)} of {len(members):,} networks")
+
+
+def _outstanding(members: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    odd = [one for one in members if one.get("status") != "done" or one.get("mixed")]
+    judged = [one for one in members if (one.get("test") or {}).get(metric) is not None]
+    judged.sort(key=lambda one: float(one["test"][metric]), reverse=metric == "accuracy")
+    chosen = [*odd[: MOST_MEMBERS - 2 * ENDS], *judged[:ENDS], *judged[-ENDS:]]
+    return list({one["index"]: one for one in chosen}.values())
 
 
 def shift_table(report: Report) -> PageTable | None:

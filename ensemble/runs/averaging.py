@@ -13,7 +13,7 @@ from ensemble.members.plan import MemberPlan
 from ensemble.merging import soups
 from ensemble.merging.matching import match_many
 from ensemble.merging.parameters import average
-from ensemble.runs.pool import POLL_SECONDS, Observer, Pool
+from ensemble.runs.pool import POLL_SECONDS, Observer, Tasks
 from ensemble.runs.records import Average, MemberRecord
 from ensemble.runs.store import RunStore
 from ensemble.streams import RunPurpose, run_sequence, torch_seed
@@ -25,7 +25,7 @@ Making = tuple[Average, Callable[[], Weights]]
 """An average that is wanted, and how its parameters come about; called when a worker is free for it."""
 
 
-def average_parameters(plans: list[MemberPlan], store: RunStore, pool: Pool, observe: Observer) -> None:
+def average_parameters(plans: list[MemberPlan], store: RunStore, pool: Tasks, observe: Observer) -> None:
     """Make every average of parameters that the run asks for and does not have yet.
 
     Of the members: ``averaged``, aligned first where the run says ``match`` (then ``unmatched`` is the plain one), and
@@ -78,7 +78,7 @@ def _greedy_soup(records: list[MemberRecord], plan: MemberPlan, work: _Work) -> 
     """The greedy soup of the members, chosen by the loss on that half of the validation rows that selects."""
     store = work.store
     members, match = tuple((record.index, 0) for record in records), store.record.config.ensemble.match
-    known = store.average("greedy")
+    known = store.averages.get("greedy")
     if known is not None and known.candidates == members:
         return
     targets = store.targets()["valid_targets"]
@@ -99,14 +99,14 @@ def _greedy_soup(records: list[MemberRecord], plan: MemberPlan, work: _Work) -> 
 
 def _is_made(average: Average, store: RunStore) -> bool:
     """Whether it stands already, made of the same networks in the same way."""
-    known = store.average(average.name)
+    known = store.averages.get(average.name)
     return known is not None and (known.networks, known.matched) == (average.networks, average.matched)
 
 
 class _Work:
     """Averages are refreshed and judged by workers, several at once, and committed as they come back."""
 
-    def __init__(self, plan: MemberPlan, store: RunStore, pool: Pool, observe: Observer) -> None:
+    def __init__(self, plan: MemberPlan, store: RunStore, pool: Tasks, observe: Observer) -> None:
         self._plan, self.store, self._pool, self._observe = plan, store, pool, observe
 
     def make(self, wanted: list[Making]) -> None:
@@ -116,7 +116,7 @@ class _Work:
             for name, (_, weights) in some.items():
                 self._submit(name, weights(), parts=("valid", "test"))
             for name, scored in self._results(len(some)):
-                self.store.save_average(some[name][0], scored.weights, dict(scored.predictions))
+                self.store.averages.save(some[name][0], scored.weights, dict(scored.predictions))
 
     def score(self, name: str, weights: Weights, *, parts: tuple[str, ...]) -> Scored:
         """One network's predictions."""

@@ -5,19 +5,22 @@ It is the only writer of a run directory. Workers train and predict; here nothin
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ensemble.config import ExecutionConfig
 from ensemble.data.dataset import Dataset
 from ensemble.errors import TooFewMembersError
-from ensemble.members.plan import MemberPlan, plan_members
+from ensemble.members.plan import MemberPlan
 from ensemble.runs.attempts import Attempt
 from ensemble.runs.averaging import average_parameters
 from ensemble.runs.pool import POLL_SECONDS, Observer, Pool
 from ensemble.runs.publishing import publish
-from ensemble.runs.recovery import is_sound, recover
+from ensemble.runs.recovery import Stack, not_sound, recover
 from ensemble.runs.repeating import RepeatingPool
 from ensemble.runs.reporting import make_report
 from ensemble.runs.silence import AttentivePool, Clock
@@ -57,7 +60,7 @@ def run_ensemble(
     """
     pool.share(data)
     pool = AttentivePool(pool, least=execution.silence, clock=clock)
-    plans = plan_members(store.record.config, data.spec)
+    plans = store.plans
     train_members(plans, store, data, pool, observe, execution, strict=strict, clock=clock)
     finished = [plan for plan in plans if store.member(plan.index) is not None]
     least = execution.min_members or 1
@@ -75,11 +78,11 @@ def run_ensemble(
 
 
 AHEAD = 2
-"""Members handed to the pool for each of its workers: one under way, and one so that it need not wait for us."""
+"""Tasks handed to the pool for each of its workers: one under way, and one so that it need not wait for us."""
 
 
 def train_members(
-    plans: tuple[MemberPlan, ...],
+    plans: Sequence[MemberPlan],
     store: RunStore,
     data: Dataset,
     pool: Pool,
@@ -91,39 +94,48 @@ def train_members(
 ) -> None:
     """Train every member that is not done, each as often as the retry rule allows; failures are recorded.
 
-    Digests of members that are done are checked in between: one that is damaged is trained again.
+    Digests of members that are done are checked in between: one that is damaged is trained again, with those that it
+    was trained together with, of which then nothing is written.
     """
     found = recover(plans, store, data)
     expected = found.fingerprint if strict else None
-    due = [(clock(), Attempt(plan, store, expected=expected, strict=strict)) for plan in found.unfinished]
+    counter = itertools.count()
+
+    def wait(attempt: Attempt, *, until: float) -> None:
+        heapq.heappush(due, (until, next(counter), attempt))
+
+    def want(stack: Stack, members: Collection[int]) -> None:
+        wait(Attempt(stack, store, wanted=members, expected=expected, strict=strict), until=clock())
+
+    due: list[tuple[float, int, Attempt]] = []
+    for stack, members in found.unfinished:
+        want(stack, members)
     under_way: dict[str, Attempt] = {}
-    unread = list(found.finished)
+    unread = deque(found.finished)
     while due or under_way or unread:
-        for attempt in _take_due(due, clock(), room=AHEAD * pool.workers - len(under_way)):
+        while due and due[0][0] <= clock() and len(under_way) < AHEAD * pool.workers:
+            *_, attempt = heapq.heappop(due)
             task = attempt.begin(checkpoint_every=execution.checkpoint_every)
             under_way[task.key] = attempt
             pool.submit(task, attempt=attempt.number)
-        if unread and not is_sound(plan := unread.pop(0), store):
-            due.append((clock(), Attempt(plan, store, expected=expected, strict=strict)))
+        if unread:
+            stack = unread.popleft()
+            if damaged := not_sound(stack, store):
+                want(stack, damaged)
+            else:
+                store.forget_stack(stack)
         for message in pool.poll(0.0 if unread else POLL_SECONDS):
             observe(message)
             known = under_way.get(message.key)
             if known is None or known.number != message.attempt:
                 continue  # late word from an attempt that is over
-            event = known.objection(message.event) or message.event
+            event = known.judge(message.event)
             if isinstance(event, Failed):
-                del under_way[message.key]
-                if event is not message.event:
-                    pool.cancel(message.key)  # the objection is ours: the worker is still at it
                 delay = known.fail(event, retries=execution.retries)
                 if delay is not None:
-                    due.append((clock() + delay, known))
-            elif known.record(event):
-                del under_way[message.key]
-
-
-def _take_due(due: list[tuple[float, Attempt]], now: float, *, room: int) -> Iterator[Attempt]:
-    """Up to ``room`` attempts whose time has come, taken out of the list."""
-    for entry in [entry for entry in due if entry[0] <= now][: max(0, room)]:
-        due.remove(entry)
-        yield entry[1]
+                    wait(known, until=clock() + delay)
+            elif not known.record(event):
+                continue
+            del under_way[message.key]
+            if event is not message.event and message.event is not None:
+                pool.cancel(message.key)  # the judgement is ours: the worker is still at it

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ensemble.combining.scratch import scratch
 from ensemble.data.dataset import Array, Dataset
 from ensemble.data.digest import digest_of
 from ensemble.data.load import NewRows
 from ensemble.errors import RunError
-from ensemble.evaluation.evaluate import Predictors, evaluate
+from ensemble.evaluation.evaluate import EvaluationInput, Predictors, evaluate
 from ensemble.evaluation.shift import shift
-from ensemble.members.plan import plan_members
 from ensemble.runs.publishing import row_images, shown_rows
 from ensemble.runs.records import AverageRecord, MemberRecord
 from ensemble.runs.reporting import evaluation_input, finished_members, parameter_averages
@@ -40,20 +42,14 @@ def evaluate_rows(store: RunStore, rows: NewRows, *, source: str) -> dict[str, A
     own = evaluation_input(store, records)
     nothing = np.empty(0, dtype=np.int64)
     data = Dataset(store.spec, rows.x, rows.y, nothing, nothing, np.arange(len(rows.x)))
-    plan = plan_members(store.record.config, store.spec)[0]
+    plan = store.plans[0]
     inputs = DeviceRows(data.x, data.spec, choose_device(), channels_last=channels_last(plan))
-    said: dict[str, list[Predictor]] = {}
-    for record in records:
-        for one in _predictors(store, record, data, inputs):
-            said.setdefault(one.origin, []).append(one)
+    said = _said(store, own, records, data, inputs)
     given = replace(
         own,
         test_targets=rows.y,
         predictors=tuple(
-            Predictors(
-                p.origin, p.members, p.valid, np.stack([one.predictions["test"] for one in said[p.origin]])
-            )
-            for p in own.predictors
+            Predictors(one.origin, one.members, one.valid, said[one.origin]) for one in own.predictors
         ),
         oob=None,
         averages=tuple(
@@ -90,23 +86,41 @@ def images_of(store: RunStore, rows: NewRows, report: dict[str, Any]) -> dict[in
     return {} if images is None else dict(zip(shown, images, strict=True))
 
 
-def _predictors(store: RunStore, record: MemberRecord, data: Dataset, inputs: DeviceRows) -> list[Predictor]:
-    plan = plan_members(store.record.config, store.spec)[record.index]
+def _said(
+    store: RunStore, own: EvaluationInput, records: list[MemberRecord], data: Dataset, inputs: DeviceRows
+) -> dict[str, Array]:
+    """``(predictors, rows, outputs)`` by origin, as many and in the order of the run's own."""
+    found: dict[str, Array] = {}
+    filled: Counter[str] = Counter()
+    counts = {one.origin: len(one.members) for one in own.predictors}
+    for record in records:
+        for one in _predictors(store, record, data, inputs):
+            values = one.predictions["test"]
+            if one.origin not in found:
+                found[one.origin] = scratch((counts[one.origin], *values.shape), values.dtype)
+            found[one.origin][filled[one.origin]] = values
+            filled[one.origin] += 1
+    return found
+
+
+def _predictors(
+    store: RunStore, record: MemberRecord, data: Dataset, inputs: DeviceRows
+) -> Iterator[Predictor]:
+    plan = store.plans[record.index]
     plan = plan.model_copy(update={"resample": "none"})  # new rows have no training rows to be out of bag of
     net = make_net(plan, choose_device())
     load_weights(net, store.weights(record))
-    found = list(final_predictors(plan, data, net, inputs))
+    yield from final_predictors(plan, data, net, inputs)
     with_weights: tuple[Origin, ...] = ("snapshots", "averaged")
     for origin in with_weights:
         for index in range(store.predictor_count(record, origin)):
             load_weights(net, store.weights(record, origin, index))
-            found.append(predictor(plan, data, net, inputs, origin=origin, index=index))
-    return found
+            yield predictor(plan, data, net, inputs, origin=origin, index=index)
 
 
 def _average(store: RunStore, record: AverageRecord, data: Dataset, inputs: DeviceRows) -> dict[str, Array]:
-    plan = plan_members(store.record.config, store.spec)[0].model_copy(update={"resample": "none"})
+    plan = store.plans[0].model_copy(update={"resample": "none"})
     net = make_net(plan, choose_device())
-    load_weights(net, store.average_weights(record))
+    load_weights(net, store.averages.weights(record))
     one = predictor(plan, data, net, inputs, origin="members", index=0)
-    return {**store.average_predictions(record), "test": one.predictions["test"]}
+    return {**store.averages.predictions(record), "test": one.predictions["test"]}

@@ -11,15 +11,21 @@ from ensemble.runs.store import RunStore
 
 MOST_EPOCHS = 200
 """Of longer histories so many epochs are kept, evenly, the first and the last among them."""
+MOST_MEMBERS = 100
+"""Of more members so many are drawn, evenly spaced: a picture of more lines shows none of them."""
 CURVES = ("loss", "valid_loss", "metric", "lr", "clipped", "grad_norm")
 
 
 def training_curves(store: RunStore, records: list[MemberRecord]) -> list[dict[str, Any]]:
-    """Of each member ``{"index", "epoch", "loss", "valid_loss", "metric", "lr", "clipped", "grad_norm"}``.
+    """Of each of at most 100 members ``{"index", "epoch", "loss", "valid_loss", "metric", "lr", "clipped",
+    "grad_norm"}``.
 
     Columns of equal length, one value an epoch, rounded to six digits; None where there is none.
     """
-    return [{"index": record.index, **_columns(store.history(record))} for record in records]
+    shown = np.linspace(0, len(records) - 1, min(len(records), MOST_MEMBERS)).round().astype(int)
+    return [
+        {"index": record.index, **_columns(store.history(record))} for record in (records[at] for at in shown)
+    ]
 
 
 def _columns(history: list[dict[str, Any]]) -> dict[str, list[float | None]]:

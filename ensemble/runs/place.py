@@ -1,4 +1,4 @@
-"""Whether a run directory can be made where it is wanted: found out before anything is started."""
+"""Where a run directory may lie, found out before anything is started; and that no link leads out of it."""
 
 from __future__ import annotations
 
@@ -43,3 +43,29 @@ def check_place(root: Path) -> None:
             raise RunError(f"cannot make run directory {str(root)!r}: {str(parent)!r} cannot be written to")
     except OSError as error:
         raise RunError(f"cannot make run directory {str(root)!r}: {error.strerror}") from None
+
+
+def inside(directory: Path, name: str) -> Path:
+    """The path of a file that a manifest names, below a directory of the run.
+
+    Raises:
+        RunError: a directory on the way is a symbolic link; ``atomic`` refuses the file itself.
+    """
+    path = directory / name
+    for parent in path.parents:
+        refuse_link(parent)
+        if parent == directory:
+            break
+    return path
+
+
+def refuse_link(path: Path) -> None:
+    """What a run's manifest names lies in the run: no link leads out of it.
+
+    Raises:
+        RunError: ``path`` is a symbolic link.
+    """
+    if path.is_symlink():
+        raise RunError(
+            f"{str(path)!r} is a symbolic link, which a run directory does not hold; put the files there"
+        )

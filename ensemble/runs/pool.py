@@ -16,7 +16,10 @@ from ensemble.training.tasks import Task, Train, run_task
 
 @dataclass(frozen=True)
 class Message:
-    """An event of one attempt at one task; ``event`` None says that the attempt's stream has closed."""
+    """An event of one attempt at one task; ``event`` None says that the attempt's stream has closed.
+
+    A pool's own ``Notice`` belongs to no task: its key is empty.
+    """
 
     key: str
     attempt: int
@@ -30,14 +33,12 @@ POLL_SECONDS = 0.5
 """How long a poll waits for the first message, so that timers are looked at twice a second."""
 
 
-class Pool(Protocol):
-    """Runs tasks on workers. A failure is a message, never an exception through the coordinator's loop."""
+class Tasks(Protocol):
+    """Has tasks run. A failure is a message, never an exception through the coordinator's loop."""
 
-    workers: int
-    """Tasks that run at once; more may be submitted, they wait in order."""
-
-    def share(self, data: Dataset) -> None:
-        """Give every worker the data, once, before the first task."""
+    @property
+    def workers(self) -> int:
+        """Tasks that can run at once now; it may change while nodes come and go. More may be submitted, they wait."""
 
     def submit(self, task: Task, *, attempt: int) -> None:
         """Queue an attempt at a task."""
@@ -49,6 +50,13 @@ class Pool(Protocol):
             ClusterLostError: the workers are gone all together.
         """
 
+
+class Pool(Tasks, Protocol):
+    """Runs tasks on workers of its own, which are watched, stopped and ended through it."""
+
+    def share(self, data: Dataset) -> None:
+        """Give every worker the data, once, before the first task."""
+
     def running(self) -> Collection[str]:
         """Keys of the tasks that workers have in hand; from these a word may be expected."""
 
@@ -58,11 +66,11 @@ class Pool(Protocol):
     def kill(self, key: str) -> None:
         """End the worker that runs a task and does not answer; its stream closes with ``Failed(cause="hung")``."""
 
-    def waiting(self) -> str | None:
-        """What queued tasks wait for while no worker runs any, in words; None where work is under way."""
-
     def describe(self) -> dict[str, Any]:
-        """What the pool is, for the report: kind, workers, nodes, devices."""
+        """What the pool is, for the report: kind, workers, nodes, devices.
+
+        ``at_once`` is how many members the hardware holds one beside the other, however many workers were asked for.
+        """
 
     def close(self) -> None:
         """Stop all work and leave no process behind. Safe to call twice."""
@@ -73,7 +81,12 @@ class SerialPool:
 
     workers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: int = 1) -> None:
+        """
+        Args:
+            at_once: Members that another pool would train at once on this machine, which decides their stacks.
+        """
+        self._at_once = at_once
         self._data: Dataset | None = None
         self._waiting: deque[tuple[Task, int]] = deque()
         self._running: tuple[Task, int, Iterator[Event]] | None = None
@@ -95,9 +108,6 @@ class SerialPool:
     def kill(self, key: str) -> None:
         """The same as `cancel`: a task that hangs here hangs the caller too, so this is never too late."""
         self.cancel(key)
-
-    def waiting(self) -> str | None:
-        return None
 
     def poll(self, timeout: float) -> list[Message]:
         if self._running is None:
@@ -124,7 +134,7 @@ class SerialPool:
         return [Message(task.key, attempt, event)]
 
     def describe(self) -> dict[str, Any]:
-        return {"pool": "serial", "workers": 1}
+        return {"pool": "serial", "workers": 1, "at_once": self._at_once}
 
     def close(self) -> None:
         self._waiting.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,14 @@ from scipy.stats import norm
 from torch import nn
 
 from ensemble.combining.predictions import Array, combine, vote
-from ensemble.combining.selection import greedy
 from ensemble.data.dataset import DataSpec
 from ensemble.errors import RunError, UsageError
 from ensemble.evaluation.uncertainty import Uncertainty, classification_uncertainty, regression_uncertainty
-from ensemble.members.plan import MemberPlan, plan_members
+from ensemble.members.plan import MemberPlan
 from ensemble.nets.dropout import dropout_active
+from ensemble.nets.folding import FoldedStack, fold
 from ensemble.reports.prediction_files import ClassPredictions, Predictions, ValuePredictions
-from ensemble.runs.reporting import finished_members, selection_rows
+from ensemble.runs.reporting import finished_members, selected
 from ensemble.runs.store import RunStore
 from ensemble.streams import Purpose, member_sequence, torch_seed
 from ensemble.training.events import Weights
@@ -36,6 +36,11 @@ from ensemble.training.score import as_one, predict
 CHUNK = 10_000
 """Rows predicted at a time: what is in memory does not grow with the rows."""
 
+LARGEST_FOLDED = 16_384
+"""Weights of a network: above it, networks are passed one after the other. A rule of the network alone, so that what is
+said of a row does not depend on how many rows are asked about. Fitted by ``python -m examples.benchmarks --cases
+predict``."""
+
 Z95 = float(norm.ppf(0.975))
 
 
@@ -52,6 +57,7 @@ class Networks:
         seed: Of the run.
         dropout_samples: Passes of each network with dropout on, each a predictor of its own; 0 is one pass without.
         channels_last: How the rows lie in memory, as when the networks were trained.
+        folded: All networks as one, where they are so small that a pass of each by itself is mostly overhead.
     """
 
     spec: DataSpec
@@ -62,6 +68,7 @@ class Networks:
     seed: int
     dropout_samples: int
     channels_last: bool
+    folded: FoldedStack | None = None
 
     @property
     def described(self) -> str:
@@ -81,9 +88,16 @@ class Networks:
             chunk = x[start : start + CHUNK]
             inputs = DeviceRows(chunk, self.spec, choose_device(), channels_last=self.channels_last)
             rows = np.arange(start, min(start + CHUNK, len(x)))
-            said = [self._say(index, inputs, rows) for index in range(len(self.nets))]
+            said = self._say_all(inputs, rows)
             values = np.concatenate([said[index] for index in np.repeat(range(len(said)), self.counts)])
             yield self._combined(values, rows + first_row)
+
+    def _say_all(self, inputs: DeviceRows, rows: Array) -> Sequence[Array]:
+        """``(passes, rows, outputs)`` of each network."""
+        if self.folded is None or self.dropout_samples:
+            return [self._say(index, inputs, rows) for index in range(len(self.nets))]
+        values: Array = predict(self.folded, inputs, rows - rows[0], self.spec, axis=1)
+        return list(values[:, None])
 
     def _say(self, index: int, inputs: DeviceRows, rows: Array) -> Array:
         """``(passes, rows, outputs)`` of one network."""
@@ -131,10 +145,7 @@ def load_networks(
     if not records:
         raise RunError(f"run {str(store.root)!r} has no finished member yet; train it first")
     samples = store.record.config.ensemble.dropout_samples if dropout_samples is None else dropout_samples
-    plans = [
-        plan.model_copy(update={"dropout_samples": samples})
-        for plan in plan_members(store.record.config, store.spec)
-    ]
+    plans = [plan.model_copy(update={"dropout_samples": samples}) for plan in store.plans]
     if combiner == "vote" and store.spec.task == "regression":
         raise UsageError("combine vote has no meaning for regression; use average, parameters or greedy")
     counts = (1,) * len(records)
@@ -142,8 +153,7 @@ def load_networks(
         nets, counts = [_averaged_net(store, plans[0], force=force)], (1,)
     else:
         if combiner == "greedy":
-            values, targets = selection_rows(store, records)
-            chosen = greedy(values, targets, task=store.spec.task).weights
+            chosen = selected(store, records).weights
             records = [record for record, count in zip(records, chosen, strict=True) if count]
             counts = tuple(int(count) for count in chosen if count)
         nets = [_net(plans[record.index], store.weights(record)) for record in records]
@@ -156,7 +166,13 @@ def load_networks(
         seed=store.record.config.ensemble.seed,
         dropout_samples=samples,
         channels_last=channels_last(plans[0]),
+        folded=_folded(nets),
     )
+
+
+def _folded(nets: Sequence[nn.Module]) -> FoldedStack | None:
+    weights = sum(parameter.numel() for parameter in nets[0].parameters() if parameter.ndim > 1)
+    return fold(nets) if len(nets) > 1 and weights <= LARGEST_FOLDED else None
 
 
 def _net(plan: MemberPlan, weights: Weights) -> nn.Module:
@@ -168,7 +184,7 @@ def _net(plan: MemberPlan, weights: Weights) -> nn.Module:
 
 
 def _averaged_net(store: RunStore, plan: MemberPlan, *, force: bool) -> nn.Module:
-    record = store.average("averaged")
+    record = store.averages.get("averaged")
     if record is None:
         raise RunError(f"run {str(store.root)!r} holds no parameter average; finish the run first")
     said = store.report()["combined"]["parameters"]
@@ -184,7 +200,7 @@ def _averaged_net(store: RunStore, plan: MemberPlan, *, force: bool) -> nn.Modul
             f"averaging the parameters of these members is not advised: {reason}. "
             "Use --combine average, or --force to predict with it all the same"
         )
-    return _net(plan, store.average_weights(record))
+    return _net(plan, store.averages.weights(record))
 
 
 def _class_predictions(

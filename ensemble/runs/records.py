@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ensemble.config import RunConfig
+from ensemble.errors import RunError
+from ensemble.runs import atomic
+from ensemble.runs.atomic import Digest
 from ensemble.training.events import Origin
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def read_record(kind: type[R], path: Path) -> R:
+    """What a JSON file of a run holds.
+
+    Raises:
+        RunError: missing, damaged, or not of that kind.
+    """
+    try:
+        return kind.model_validate(atomic.read_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise RunError(f"{str(path)!r} does not read as {kind.__name__}: {where}: {problem['msg']}") from None
+
+
+def read_record_if_there(kind: type[R], path: Path) -> R | None:
+    """The same; None where there is no such file."""
+    return read_record(kind, path) if os.path.lexists(path) else None
 
 
 class Record(BaseModel):
@@ -22,12 +48,23 @@ Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
 """A file of a member, from the member's directory, in it or one below."""
 
+WEIGHTS, PREDICTIONS = ".safetensors", ".predictions.safetensors"
+"""Endings of a predictor's two files."""
+
 
 class FileRecord(Record):
     """One file as a manifest has it."""
 
     size: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @classmethod
+    def of(cls, digest: Digest) -> FileRecord:
+        return cls(size=digest.size, sha256=digest.sha256)
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(self.size, self.sha256)
 
 
 class RunRecord(Record):
@@ -42,6 +79,8 @@ class RunRecord(Record):
     """SHA-256 of the file that defines each MODULE:FUNCTION in the configuration."""
     parameters: int
     """Of one member's network."""
+    cohorts: tuple[int, ...]
+    """Members that it began with, and those added each time it grew."""
     versions: dict[str, str]
     targets: FileRecord
     """``targets.safetensors``: the split and the targets."""
@@ -62,6 +101,18 @@ class MemberRecord(Record):
     """Whether attempts ran under different fingerprints."""
     files: dict[FileName, FileRecord]
 
+    def digest(self, name: str) -> Digest:
+        """What is said of one of its files.
+
+        Raises:
+            RunError: there is none of that name.
+        """
+        if name not in self.files:
+            raise RunError(
+                f"member {self.index} has no file {name!r}; its manifest names {', '.join(self.files)}"
+            )
+        return self.files[name].digest
+
 
 class FailureRecord(Record):
     """``failure.json``: a member that was given up, and why."""
@@ -77,13 +128,14 @@ class CheckpointRecord(Record):
     """Beside a checkpoint's arrays; its rename is the commit."""
 
     format: Literal[1] = 1
-    index: int
     plan_sha256: str
+    """Of the member's plan; of all the plans, where members are trained together."""
     epoch: int
     step: int
     file: FileRecord
-    files: dict[FileName, FileRecord]
-    """Predictors that were committed before it, such as snapshots: going on from here does not send them again."""
+    files: dict[Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")], FileRecord]
+    """Predictors that were committed before it, such as snapshots: going on from here does not send them again. Their
+    names begin in the member's directory; where members are trained together, in that of all members."""
     fingerprints: tuple[dict[str, Any], ...]
     """All under which it came about: an earlier session's count, also where this one's made the checkpoint."""
     values: dict[str, Any]

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ensemble.data.dataset import Dataset
 from ensemble.errors import RunError
-from ensemble.members.plan import MemberPlan, plan_members
+from ensemble.members.plan import MemberPlan, trained_together
 from ensemble.runs.records import MemberRecord
 from ensemble.runs.store import RunStore, plan_digest
+
+Stack = tuple[MemberPlan, ...]
+"""Members that are trained together; most often one."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Members by what is known of them without reading more than manifests and sizes."""
+    """Members by what is known of them, of most without reading more than manifests and sizes."""
 
-    unfinished: list[MemberPlan]
-    finished: list[MemberPlan]
+    unfinished: list[tuple[Stack, frozenset[int]]]
+    """Stacks of which something is left to do, and the members that are not done."""
+    finished: list[Stack]
     """Done, by their manifests and the sizes of their files; whether the digests agree is left to be seen."""
     fingerprint: dict[str, Any] | None
     """Under which a finished member was trained."""
 
 
-def recover(plans: tuple[MemberPlan, ...], store: RunStore, data: Dataset) -> Found:
+def recover(plans: Sequence[MemberPlan], store: RunStore, data: Dataset) -> Found:
     """Clear away what a crash left, set damaged members aside, and tell what is left to do.
 
-    Quick, whatever the members weigh: digests are checked later, while workers are at work.
+    Quick, whatever the members weigh: digests are checked later, while workers are at work; only where a stack has to
+    be trained again for some of its members are those of the others read at once.
 
     Raises:
         RunError: a member was begun with another plan than the configuration says now; the message has the
@@ -39,31 +44,39 @@ def recover(plans: tuple[MemberPlan, ...], store: RunStore, data: Dataset) -> Fo
     store.restore_targets(data)
     store.set_damaged_averages_aside()
     found = Found([], [], None)
-    for plan in plans:
-        record = _finished(plan, store)
-        (found.unfinished if record is None else found.finished).append(plan)
-        if record is not None and found.fingerprint is None:
-            found = Found(found.unfinished, found.finished, record.fingerprint)
+    for stack in trained_together(plans):
+        records = {plan.index: record for plan in stack if (record := _finished(plan, store)) is not None}
+        left = frozenset(plan.index for plan in stack) - records.keys()
+        if left:
+            done = [plan for plan in stack if plan.index in records]
+            found.unfinished.append((stack, left | not_sound(done, store)))
+        else:
+            found.finished.append(stack)
+        if records and found.fingerprint is None:
+            found = replace(found, fingerprint=next(iter(records.values())).fingerprint)
     return found
 
 
-def is_sound(plan: MemberPlan, store: RunStore) -> bool:
-    """Whether every file of a finished member has its digest; if not, the member is set aside to be trained again."""
-    record = store.member(plan.index)
-    assert record is not None
-    try:
-        store.check_digests(record)
-    except RunError as error:
-        store.set_member_aside(plan.index, evidence=str(error))
-        return False
-    store.forget_attempts(plan.index)  # a crash right after its commit left them
-    return True
+def not_sound(finished: Sequence[MemberPlan], store: RunStore) -> frozenset[int]:
+    """Which of these finished members have a file without its digest; they are set aside to be trained again."""
+    damaged = set()
+    for plan in finished:
+        record = store.member(plan.index)
+        assert record is not None
+        try:
+            store.check_digests(record)
+        except RunError as error:
+            store.set_member_aside(plan.index, evidence=str(error))
+            damaged.add(plan.index)
+        else:
+            store.forget_attempts(plan)  # a crash right after its commit left them
+    return frozenset(damaged)
 
 
 def is_intact(store: RunStore) -> bool:
     """Whether a run that calls itself finished holds what it says, every byte of it. Reads only."""
     try:
-        for plan in plan_members(store.record.config, store.spec):
+        for plan in store.plans:
             record = store.member(plan.index)
             if record is not None:
                 store.check_digests(record)

@@ -1,28 +1,29 @@
-"""A pool that tries its tasks again by itself: for tasks that leave nothing behind to go on from."""
+"""Tasks that are tried again by themselves: those that leave nothing behind to go on from."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable
 
-from ensemble.data.dataset import Dataset
-from ensemble.runs.pool import Message, Pool
+from ensemble.runs.pool import Message, Tasks
 from ensemble.runs.retry import decide
-from ensemble.training.events import Failed
+from ensemble.training.events import Failed, Notice
 from ensemble.training.tasks import Task
 
 
 class RepeatingPool:
-    """A `Pool` around another: of a failure only the last is told, when the rule of retries gives the task up."""
+    """Of a failure only the last is told, when the rule of retries gives the task up."""
 
-    def __init__(self, pool: Pool, *, retries: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.workers = pool.workers
+    def __init__(self, pool: Tasks, *, retries: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._retries = retries
         self._clock = clock
         self._tasks: dict[str, tuple[Task, int]] = {}
         self._later: list[tuple[float, str]] = []
+
+    @property
+    def workers(self) -> int:
+        return self._pool.workers
 
     def submit(self, task: Task, *, attempt: int) -> None:
         self._tasks[task.key] = (task, attempt)
@@ -36,6 +37,8 @@ class RepeatingPool:
         return [message for message in self._pool.poll(timeout) if not self._is_repeated(message)]
 
     def _is_repeated(self, message: Message) -> bool:
+        if isinstance(message.event, Notice):
+            return False
         if message.key not in self._tasks or message.attempt != self._tasks[message.key][1]:
             return True  # late word of an attempt that is over
         if not isinstance(message.event, Failed):
@@ -44,24 +47,3 @@ class RepeatingPool:
         if decision.action == "retry":
             self._later.append((self._clock() + decision.delay, message.key))
         return decision.action == "retry"
-
-    def share(self, data: Dataset) -> None:
-        self._pool.share(data)
-
-    def running(self) -> Collection[str]:
-        return self._pool.running()
-
-    def cancel(self, key: str) -> None:
-        self._pool.cancel(key)
-
-    def kill(self, key: str) -> None:
-        self._pool.kill(key)
-
-    def waiting(self) -> str | None:
-        return self._pool.waiting()
-
-    def describe(self) -> dict[str, Any]:
-        return self._pool.describe()
-
-    def close(self) -> None:
-        self._pool.close()

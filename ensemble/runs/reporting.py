@@ -5,29 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
-from ensemble.data.dataset import Array
+from ensemble.combining.selection import Selection, greedy
 from ensemble.errors import UsageError
 from ensemble.evaluation.evaluate import (
     Evaluation,
     EvaluationInput,
-    OutOfBag,
     ParameterAverage,
-    Predictors,
     evaluate,
 )
 from ensemble.evaluation.held_out import split_holdout
-from ensemble.members.plan import MemberPlan, plan_members
-from ensemble.members.resampling import unseen_rows
+from ensemble.runs.gathering import gathered, out_of_bag, predictors_of
 from ensemble.runs.history import training_curves
 from ensemble.runs.records import AverageRecord, MemberRecord
 from ensemble.runs.store import RunStore
 from ensemble.streams import Purpose, member_sequence, torch_seed
-from ensemble.training.events import Origin
-
-Said = dict[str, Array]
-"""Predictions by part of the rows."""
+from ensemble.training.events import Origin, Said
 
 ORIGINS: tuple[Origin, ...] = ("members", "snapshots", "heads", "dropout", "averaged")
 
@@ -78,32 +70,35 @@ def finished_members(store: RunStore) -> list[MemberRecord]:
 
 def evaluation_input(store: RunStore, records: list[MemberRecord]) -> EvaluationInput:
     """Everything that evaluation looks at: the predictions as the workers computed them, once, and the targets."""
-    config, targets = store.record.config, store.targets()
-    predictors = [_predictors(store, records, origin) for origin in ORIGINS]
+    targets, unseen = store.targets(), out_of_bag(store, records)
+    found = [
+        predictors_of(store, records, origin, unseen=unseen if origin == "members" else None)
+        for origin in ORIGINS
+    ]
     return EvaluationInput(
         task=store.spec.task,
         classes=store.spec.classes,
         valid_targets=targets["valid_targets"] if len(targets["valid"]) else None,
         test_targets=targets["test_targets"],
-        predictors=tuple(p for p in predictors if p is not None),
+        predictors=tuple(one for one in found if one is not None),
         averages=tuple(parameter_averages(store, records)),
-        oob=_out_of_bag(store, records, targets),
-        seed=config.ensemble.seed,
+        oob=unseen,
+        seed=store.record.config.ensemble.seed,
     )
 
 
-def selection_rows(store: RunStore, records: list[MemberRecord]) -> tuple[Array, Array]:
-    """The members' predictions and the targets on those validation rows that serve selection.
+def selected(store: RunStore, records: list[MemberRecord]) -> Selection:
+    """Greedy selection of the members, on those validation rows that serve it.
 
     Raises:
         UsageError: the run has no validation rows.
     """
-    given = evaluation_input(store, records)
-    values = given.members.valid
-    if values is None or given.valid_targets is None:
+    y = store.targets()["valid_targets"]
+    members = predictors_of(store, records, "members")
+    if members is None or members.valid is None:
         raise UsageError("combine greedy selects on validation rows, but this run has none (valid is 0)")
-    rows, _ = split_holdout(len(given.valid_targets), seed=given.seed)
-    return values[:, rows], given.valid_targets[rows]
+    rows, _ = split_holdout(len(y), seed=store.record.config.ensemble.seed)
+    return greedy(members.valid, y, task=store.spec.task, rows=rows)
 
 
 def parameter_averages(
@@ -118,50 +113,23 @@ def parameter_averages(
         records: Its finished members.
         said: What an average says of rows; the run's own where this is left out.
     """
-    say = store.average_predictions if said is None else said
+    say = store.averages.predictions if said is None else said
     for name in ("averaged", "unmatched", "greedy"):
-        record = store.average(name)
+        record = store.averages.get(name)
         if record is not None:
             chosen = tuple(member for member, _ in record.networks) if name == "greedy" else None
-            yield ParameterAverage("members", *_parts([say(record)]), chosen=chosen, matched=record.matched)
-    of_snapshots = [store.average(f"snapshots-{record.index:03d}") for record in records]
-    if any(of_snapshots):
-        yield ParameterAverage("snapshots", *_parts([say(record) for record in of_snapshots if record]))
-
-
-def _parts(said: list[Said]) -> tuple[Array | None, Array]:
-    """Valid and test predictions, ``(predictors, rows, outputs)``; valid is None without validation rows."""
-    valid = np.stack([one["valid"] for one in said]) if "valid" in said[0] else None
-    return valid, np.stack([one["test"] for one in said])
-
-
-def _predictors(store: RunStore, records: list[MemberRecord], origin: Origin) -> Predictors | None:
-    pairs = [(r, i) for r in records for i in range(store.predictor_count(r, origin))]
-    if not pairs:
-        return None
-    said = [store.predictions(record, origin, index) for record, index in pairs]
-    return Predictors(origin, tuple(record.index for record, _ in pairs), *_parts(said))
-
-
-def _out_of_bag(store: RunStore, records: list[MemberRecord], targets: dict[str, Array]) -> OutOfBag | None:
-    if store.record.config.ensemble.resample != "bootstrap":
-        return None
-    plans = plan_members(store.record.config, store.spec)
-    train = targets["train"]
-    rows, values = [], []
-    for record in records:
-        unseen = unseen_rows(plans[record.index], train)
-        said = store.predictions(record).get("oob")
-        assert unseen is not None
-        rows.append(np.searchsorted(train, unseen))
-        # A member that saw every row has nothing to say.
-        values.append(np.empty((0, plans[record.index].outputs)) if said is None else said)
-    return OutOfBag(tuple(rows), tuple(values), targets["train_targets"])
+            yield ParameterAverage(
+                "members", *gathered([say(record)], 1), chosen=chosen, matched=record.matched
+            )
+    if store.record.config.train.snapshots:
+        found = [store.averages.get(f"snapshots-{record.index:03d}") for record in records]
+        made = [average for average in found if average is not None]
+        if made:
+            yield ParameterAverage("snapshots", *gathered(map(say, made), len(made)))
 
 
 def _members(store: RunStore, evaluation: Evaluation, records: list[MemberRecord]) -> list[dict[str, Any]]:
-    config = store.record.config
-    plans: tuple[MemberPlan, ...] = plan_members(config, store.spec)
+    plans = store.plans
     done = {record.index: (position, record) for position, record in enumerate(records)}
     rows = []
     for plan in plans:

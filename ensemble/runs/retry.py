@@ -22,11 +22,8 @@ class Decision:
 def decide(cause: Cause, *, attempts: int, retries: int) -> Decision:
     """Decide after ``attempts`` attempts have failed, the last one by ``cause``.
 
-    A divergence is a property of the member: the same seed gives the same bits, so trying again is waste. Anything
-    else may be the machine's fault and is tried again, ``retries`` times, the wait doubling from one second.
+    Whatever may be the machine's fault is tried again, ``retries`` times, the wait doubling from one second.
     """
-    if cause == "diverged":
-        return Decision("give_up", 0.0, "the same seed would diverge again")
     if cause == "cancelled":
         return Decision("give_up", 0.0, "it was stopped")
     if attempts > retries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -14,6 +15,10 @@ Clock = Callable[[], float]
 
 PATIENCE = 20.0
 """A worker is hung when it has been silent for so many times the longest pause that any worker made so far."""
+
+MOST_DOUBLINGS = 4
+"""A task that was ended may have been slow and not hung: each further attempt at it is borne with for twice as long, up
+to 16 times. Otherwise it would end again where it ended before, until its retries are used up."""
 
 LONGEST_POLL = 1.0
 """Seconds that one poll counts for at most. Where it took longer, this process itself was stopped, or at work on a
@@ -36,12 +41,17 @@ class AttentivePool:
             least: Seconds of silence that are never taken for a hang.
             clock: Seconds from any origin.
         """
-        self.workers = pool.workers
         self._pool = pool
         self._least = least
         self._clock = clock
         self._silent: dict[str, float] = {}
         self._longest = 0.0
+        self._ended: set[str] = set()
+        self._doublings: Counter[str] = Counter()
+
+    @property
+    def workers(self) -> int:
+        return self._pool.workers
 
     def poll(self, timeout: float) -> list[Message]:
         began = self._clock()
@@ -55,15 +65,22 @@ class AttentivePool:
             key: 0.0 if key in spoken else self._silent.get(key, 0.0) + listened for key in self.running()
         }
         for key, silence in self._silent.items():
-            if not key.startswith("score/") and silence > max(self._least, PATIENCE * self._longest):
+            if not key.startswith("score/") and silence > max(self._least_of(key), PATIENCE * self._longest):
                 self._pool.kill(key)
                 self._silent[key] = 0.0
+                self._ended.add(key)
         return messages
+
+    def _least_of(self, key: str) -> float:
+        return self._least * float(2 ** min(self._doublings[key], MOST_DOUBLINGS))
 
     def share(self, data: Dataset) -> None:
         self._pool.share(data)
 
     def submit(self, task: Task, *, attempt: int) -> None:
+        if task.key in self._ended:
+            self._ended.remove(task.key)
+            self._doublings[task.key] += 1
         self._pool.submit(task, attempt=attempt)
 
     def running(self) -> Collection[str]:
@@ -74,9 +91,6 @@ class AttentivePool:
 
     def kill(self, key: str) -> None:
         self._pool.kill(key)
-
-    def waiting(self) -> str | None:
-        return self._pool.waiting()
 
     def describe(self) -> dict[str, Any]:
         return self._pool.describe()

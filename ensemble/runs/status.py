@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ class MemberStatus:
     loss: float | None
     metric: float | None
     seconds: float
+    seconds_per_epoch: float | None
+    """Of its last epoch."""
     place: str | None
     failure: str | None
 
@@ -34,15 +37,22 @@ class RunStatus:
     state: str
     """running, done, failed or interrupted."""
     held_by: str | None
+    seconds_left: float | None
+    """Until the members that are not done will be, at the pace of their last epochs; None where nobody trains."""
     members: tuple[MemberStatus, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def run_status(store: RunStore) -> RunStatus:
-    """Read manifests, failures and the diary."""
-    held_by = store.holder()
+def run_status(store: RunStore, *, held_by: str | None = None) -> RunStatus:
+    """Read manifests, failures and the diary.
+
+    Args:
+        store: A run directory, or what tells of one that is kept in a storage (`ensemble.runs.fetching.glance`).
+        held_by: Who trains the run now, where its lock is elsewhere.
+    """
+    held_by = held_by or store.holder()
     diary: dict[int, dict[str, Any]] = {}
     for event in store.events():
         if isinstance(event.get("member"), int):
@@ -52,9 +62,18 @@ def run_status(store: RunStore) -> RunStatus:
         _member_status(store, index, diary.get(index, {}), live=held_by is not None)
         for index in range(config.ensemble.members)
     )
-    return RunStatus(
-        store.record.name, _run_state(store, members, live=held_by is not None), held_by, members
-    )
+    state = _run_state(store, members, live=held_by is not None)
+    return RunStatus(store.record.name, state, held_by, seconds_left(members), members)
+
+
+def seconds_left(members: Iterable[MemberStatus]) -> float | None:
+    """Epochs left, times the mean of the last epochs' seconds, over the members that run at once."""
+    open_ = [member for member in members if member.state in ("running", "waiting")]
+    paces = [m.seconds_per_epoch for m in open_ if m.state == "running" and m.seconds_per_epoch is not None]
+    if not paces:
+        return None
+    at_once = sum(member.state == "running" for member in open_)
+    return sum(m.epochs - m.epoch for m in open_) * sum(paces) / len(paces) / at_once
 
 
 def _member_status(store: RunStore, index: int, seen: dict[str, Any], *, live: bool) -> MemberStatus:
@@ -82,6 +101,7 @@ def _member_status(store: RunStore, index: int, seen: dict[str, Any], *, live: b
         loss=seen.get("loss"),
         metric=seen.get("metric"),
         seconds=record.seconds if record else seen.get("seconds", 0.0),
+        seconds_per_epoch=seen.get("pace"),
         place=seen.get("place"),
         failure=f"{failure.cause}: {_last_line(failure.evidence)}" if failure else damage,
     )
@@ -96,7 +116,8 @@ def _note(event: dict[str, Any], seen: dict[str, Any]) -> None:
         elif event["event"] == "epoch":
             metric = None if event["metric"] is None else float(event["metric"])
             told = {"epoch": int(event["epoch"]), "loss": float(event["loss"]), "metric": metric}
-            seen |= told | {"seconds": seen["seconds"] + float(event["seconds"])}
+            pace = float(event["seconds"])
+            seen |= told | {"seconds": seen["seconds"] + pace, "pace": pace}
     except (KeyError, TypeError, ValueError, OverflowError):
         return
 

@@ -5,50 +5,35 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
-from operator import itemgetter
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from ensemble.config import RunConfig
 from ensemble.data.dataset import Dataset, DataSpec
 from ensemble.errors import RunError
 from ensemble.members.plan import MemberPlan, outputs_of, plan_members
 from ensemble.members.resampling import unseen_rows
-from ensemble.runs import atomic, lock
+from ensemble.runs import atomic, diary, lock
 from ensemble.runs.atomic import Digest, Tensors
+from ensemble.runs.averages import IMAGES, Averages
+from ensemble.runs.checkpoints import Checkpoints
 from ensemble.runs.contents import check_history, check_predictions, check_split, check_weights
-from ensemble.runs.place import check_place
+from ensemble.runs.place import check_place, inside, refuse_link
 from ensemble.runs.records import (
-    Average,
-    AverageRecord,
-    CheckpointRecord,
+    PREDICTIONS,
+    WEIGHTS,
     FailureRecord,
     FileRecord,
     MemberRecord,
     RunRecord,
+    read_record,
+    read_record_if_there,
 )
-from ensemble.training.events import Checkpoint, Failed, Finished, Origin, Predictor, TrainState, Weights
-
-CHECKPOINTS_KEPT = 2
-
-R = TypeVar("R", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Resumable:
-    """A checkpoint to go on from."""
-
-    state: TrainState
-    fingerprints: tuple[dict[str, Any], ...]
-    """All under which it came about, in their order."""
-    files: dict[str, Digest]
-    """Predictors committed before it."""
+from ensemble.training.events import Finished, Origin, Predictor, Weights
 
 
 class RunStore:
@@ -85,8 +70,9 @@ class RunStore:
             data_sha256=data.spec.sha256,
             functions=functions,
             parameters=parameters,
+            cohorts=(config.ensemble.members,),
             versions=versions,
-            targets=_file(targets),
+            targets=FileRecord.of(targets),
         )
         atomic.commit_json(root / "config.json", record.model_dump(mode="json"))
         return cls(root, record, data.spec)
@@ -105,9 +91,9 @@ class RunStore:
                 f"{str(root)!r} is no run directory: it has no config.json. If `ensemble train` was making it when it "
                 "died, nothing was trained yet: remove it and train again"
             )
-        for name in ("members", "combined"):
-            _refuse_link(root / name)
-        record, spec = _parse(RunRecord, root / "config.json"), _parse(DataSpec, root / "data.json")
+        for name in ("members", "stacks", "combined"):
+            refuse_link(root / name)
+        record, spec = read_record(RunRecord, root / "config.json"), read_record(DataSpec, root / "data.json")
         if spec.sha256 != record.data_sha256:
             raise RunError(f"{str(root / 'data.json')!r} belongs to other data than config.json says")
         return cls(root, record, spec)
@@ -117,21 +103,28 @@ class RunStore:
         config = self.record.config
         ensemble = config.ensemble.model_copy(update={"members": members})
         self.record = self.record.model_copy(
-            update={"config": config.model_copy(update={"ensemble": ensemble})}
+            update={
+                "config": config.model_copy(update={"ensemble": ensemble}),
+                "cohorts": (*self.record.cohorts, members - config.ensemble.members),
+            }
         )
+        self.__dict__.pop("plans", None)
         atomic.commit_json(self.root / "config.json", self.record.model_dump(mode="json"))
+
+    @cached_property
+    def plans(self) -> tuple[MemberPlan, ...]:
+        """Of all members, by index."""
+        return plan_members(self.record.config, self.spec, cohorts=self.record.cohorts)
 
     # -- paths --
 
     def member_directory(self, index: int) -> Path:
         directory = self.root / "members" / f"{index:03d}"
-        _refuse_link(directory)
+        refuse_link(directory)
         return directory
 
     def _member_file(self, index: int, name: str) -> Path:
-        path = self.member_directory(index) / name
-        _refuse_link(path.parent)
-        return path
+        return inside(self.member_directory(index), name)
 
     @property
     def report_json(self) -> Path:
@@ -144,7 +137,7 @@ class RunStore:
     @property
     def row_images(self) -> Path:
         """Of the test rows that the report shows; its manifest has the ending ``.json``."""
-        return self.root / "combined" / "rows.safetensors"
+        return self.root / "combined" / f"{IMAGES}.safetensors"
 
     @property
     def _events(self) -> Path:
@@ -161,27 +154,12 @@ class RunStore:
         return lock.holder(self.root / "lock")
 
     def log(self, what: str, **details: Any) -> None:
-        """Append one line to ``events.jsonl``; it is a diary, so it is not synced."""
-        atomic.append_line(
-            self._events, json.dumps({"time": round(time.time(), 3), "event": what, **details})
-        )
+        """Append one line to the diary, ``events.jsonl``."""
+        diary.append(self._events, what, details)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The diary's lines, each with a number ``time`` and a word ``event``; one cut short by a crash is passed over.
-
-        Raises:
-            RunError: it is there, but no file.
-        """
-        if not os.path.lexists(self._events):
-            return
-        for line in atomic.read(self._events).splitlines():
-            try:
-                event = json.loads(line)
-                time_, what = itemgetter("time", "event")(event)
-            except (ValueError, RecursionError, KeyError, TypeError):
-                continue
-            if isinstance(time_, int | float) and isinstance(what, str):
-                yield event
+        """The diary's lines, as `diary.read` has them."""
+        return diary.read(self._events)
 
     def sweep(self) -> None:
         """Clear away the temporary files that a crash left: they were never committed."""
@@ -194,7 +172,7 @@ class RunStore:
         Raises:
             RunError: missing or not what was written.
         """
-        return check_split(self._targets, atomic.read_tensors(self._targets, _digest(self.record.targets)))
+        return check_split(self._targets, atomic.read_tensors(self._targets, self.record.targets.digest))
 
     def restore_targets(self, data: Dataset) -> None:
         """Write the split and its targets again where they are damaged; the run's own data give the same bytes."""
@@ -202,7 +180,7 @@ class RunStore:
             self.targets()
         except RunError as error:
             aside = atomic.set_aside(self._targets).name if os.path.lexists(self._targets) else None
-            if _file(atomic.commit_tensors(self._targets, _split(data))) != self.record.targets:
+            if FileRecord.of(atomic.commit_tensors(self._targets, _split(data))) != self.record.targets:
                 raise
             self.log("targets_restored", evidence=str(error), aside=aside)
 
@@ -245,17 +223,21 @@ class RunStore:
             predict_seconds_per_1000_rows=finished.predict_seconds_per_1000_rows,
             fingerprint=seen[-1],
             mixed=any(fingerprint != seen[0] for fingerprint in seen),
-            files={name: _file(d) for name, d in sorted(files.items())},
+            files={name: FileRecord.of(d) for name, d in sorted(files.items())},
         )
         atomic.commit_json(directory / "member.json", record.model_dump(mode="json"))
-        self.forget_attempts(plan.index)
+        self.forget_attempts(plan)
         return record
 
-    def forget_attempts(self, index: int) -> None:
+    def forget_attempts(self, plan: MemberPlan) -> None:
         """Remove what a finished member needs no longer: checkpoints and an old failure."""
-        directory = self.member_directory(index)
-        for path in (directory / "failure.json", *sorted(directory.glob("checkpoint-*"))):
-            atomic.remove(path)
+        atomic.remove(self.member_directory(plan.index) / "failure.json")
+        self.checkpoints(plan).remove()
+
+    def forget_stack(self, plans: Sequence[MemberPlan]) -> None:
+        """Remove the checkpoints of members trained together, once all of them are done."""
+        if len(plans) > 1 and len(list(self.with_manifest(plan.index for plan in plans))) == len(plans):
+            self.checkpoints(*plans).remove()
 
     def begin_member(self, plan: MemberPlan) -> None:
         """Commit the plan, before the member's first step; a failure of an earlier session is over."""
@@ -273,9 +255,9 @@ class RunStore:
     def _plan(self, index: int) -> Path:
         return self.member_directory(index) / "plan.json"
 
-    def fail_member(self, index: int, failed: Failed, *, attempts: int) -> None:
+    def fail_member(self, index: int, *, cause: str, evidence: str, attempts: int) -> None:
         """Record that a member was given up."""
-        record = FailureRecord(index=index, cause=failed.cause, attempts=attempts, evidence=failed.evidence)
+        record = FailureRecord(index=index, cause=cause, attempts=attempts, evidence=evidence)
         atomic.commit_json(self.member_directory(index) / "failure.json", record.model_dump(mode="json"))
 
     def with_manifest(self, members: Iterable[int]) -> Iterator[int]:
@@ -289,7 +271,7 @@ class RunStore:
             RunError: it is there, but damaged or another member's.
         """
         path = self.member_directory(index) / "member.json"
-        record = _parse_if_there(MemberRecord, path)
+        record = read_record_if_there(MemberRecord, path)
         if record is not None and record.index != index:
             raise RunError(f"{str(path)!r} belongs to member {record.index}")
         return record
@@ -301,7 +283,7 @@ class RunStore:
             RunError: one has not.
         """
         for name, file in record.files.items():
-            atomic.check_size(self._member_file(record.index, name), _digest(file))
+            atomic.check_size(self._member_file(record.index, name), file.digest)
 
     def check_digests(self, record: MemberRecord) -> None:
         """See that every file of a finished member is what its manifest says.
@@ -310,18 +292,17 @@ class RunStore:
             RunError: one is not.
         """
         for name, file in record.files.items():
-            atomic.read_verified(self._member_file(record.index, name), _digest(file))
+            atomic.read_verified(self._member_file(record.index, name), file.digest)
 
     def set_member_aside(self, index: int, *, evidence: str) -> None:
         """Keep a damaged member under another name, to train it again; what was combined of it goes with it."""
         aside = atomic.set_aside(self.member_directory(index))
         self.log("member_damaged", member=index, aside=aside.name, evidence=evidence)
-        for manifest in sorted((self.root / "combined").glob("*.json")):
-            atomic.set_aside(manifest)
+        self.averages.set_all_aside()
 
     def failure(self, index: int) -> FailureRecord | None:
         """Why a member was given up; None where it was not."""
-        return _parse_if_there(FailureRecord, self.member_directory(index) / "failure.json")
+        return read_record_if_there(FailureRecord, self.member_directory(index) / "failure.json")
 
     def predictor_count(self, record: MemberRecord, origin: Origin) -> int:
         """How many predictors of that origin a finished member has."""
@@ -343,7 +324,7 @@ class RunStore:
     def history(self, record: MemberRecord) -> list[dict[str, Any]]:
         """One dictionary an epoch, as ``Progress`` has it."""
         path = self._member_file(record.index, "history.jsonl")
-        content = atomic.read_verified(path, _digest_of(record, "history.jsonl"))
+        content = atomic.read_verified(path, record.digest("history.jsonl"))
         try:
             return check_history(path, [json.loads(line) for line in content.splitlines()])
         except (ValueError, RecursionError) as error:
@@ -351,13 +332,13 @@ class RunStore:
 
     def _tensors(self, record: MemberRecord, name: str) -> tuple[Path, Tensors]:
         path = self._member_file(record.index, name)
-        return path, atomic.read_tensors(path, _digest_of(record, name))
+        return path, atomic.read_tensors(path, record.digest(name))
 
     def _rows_of(self, index: int) -> dict[str, int]:
         """How many rows a member's predictions are of, by part."""
         rows = {part: len(self._rows[part]) for part in ("valid", "test")}
         if self.record.config.ensemble.resample == "bootstrap":
-            unseen = unseen_rows(_plans(self.record.config, self.spec)[index], self._rows["train"])
+            unseen = unseen_rows(self.plans[index], self._rows["train"])
             rows["oob"] = 0 if unseen is None else len(unseen)
         return rows
 
@@ -365,109 +346,36 @@ class RunStore:
     def _rows(self) -> Tensors:
         return self.targets()
 
-    # -- checkpoints --
+    # -- what training goes on from, and what was combined --
 
-    def save_checkpoint(
-        self,
-        plan: MemberPlan,
-        checkpoint: Checkpoint,
-        fingerprints: Iterable[dict[str, Any]],
-        files: dict[str, Digest],
-    ) -> None:
-        """Commit a checkpoint, manifest last; then all but the last two go.
+    def checkpoints(self, *plans: MemberPlan) -> Checkpoints:
+        """Those of a member; or, of several that are trained together, those of their stack."""
+        if len(plans) == 1:
+            directory = files_in = self.member_directory(plans[0].index)
+            digest = plan_digest(plans[0])
+        else:
+            directory = self.root / "stacks" / f"{plans[0].name}-{plans[-1].name}"
+            refuse_link(directory)
+            files_in = self.root / "members"
+            digest = atomic.content_digest({"plans": [plan_digest(plan) for plan in plans]})
 
-        Args:
-            plan: The member's.
-            checkpoint: Where it stands.
-            fingerprints: All under which it came about, in their order.
-            files: Predictors of the member committed so far.
-        """
-        directory, state = self.member_directory(plan.index), checkpoint.state
-        path = directory / f"checkpoint-{state.step:09d}.safetensors"
-        record = CheckpointRecord(
-            index=plan.index,
-            plan_sha256=plan_digest(plan),
-            epoch=state.epoch,
-            step=state.step,
-            file=_file(atomic.commit_tensors(path, state.arrays)),
-            files={name: _file(digest) for name, digest in files.items()},
-            fingerprints=tuple(fingerprints),
-            values=state.values,
-        )
-        atomic.commit_json(path.with_suffix(".json"), record.model_dump(mode="json"))
-        for old in sorted(directory.glob("checkpoint-*.json"))[:-CHECKPOINTS_KEPT]:
-            atomic.remove(old)  # the manifest first: arrays without one are no checkpoint
-            atomic.remove(old.with_suffix(".safetensors"))
+        def damaged(file: str, evidence: str) -> None:
+            for plan in plans:
+                self.log("checkpoint_damaged", member=plan.index, file=file, evidence=evidence)
 
-    def last_checkpoint(self, plan: MemberPlan) -> Resumable | None:
-        """The newest checkpoint that verifies, predictors sent before it included.
+        return Checkpoints(directory, plan_sha256=digest, files_in=files_in, damaged=damaged)
 
-        Damaged ones are set aside as ``*.damaged``.
-        """
-        directory = self.member_directory(plan.index)
-        for manifest in sorted(directory.glob("checkpoint-*.json"), reverse=True):
-            arrays = manifest.with_suffix(".safetensors")
-            try:
-                record = _parse(CheckpointRecord, manifest)
-                if record.plan_sha256 != plan_digest(plan):
-                    raise RunError(f"{str(manifest)!r} belongs to another plan")
-                tensors = atomic.read_tensors(arrays, _digest(record.file))
-                files = {name: _digest(file) for name, file in record.files.items()}
-                for name, digest in files.items():
-                    atomic.read_verified(self._member_file(plan.index, name), digest)
-            except RunError as error:
-                for path in (manifest, arrays):
-                    if os.path.lexists(path):
-                        atomic.set_aside(path)
-                self.log("checkpoint_damaged", member=plan.index, file=manifest.name, evidence=str(error))
-                continue
-            state = TrainState(record.epoch, record.step, tensors, record.values)
-            return Resumable(state, record.fingerprints, files)
-        return None
-
-    def set_checkpoints_aside(self, index: int) -> None:
-        """Keep a member's checkpoints under other names, and go on from none of them."""
-        for path in sorted(self.member_directory(index).glob("checkpoint-*")):
-            if path.suffix in (".json", ".safetensors"):
-                atomic.set_aside(path)
-
-    # -- what was combined --
-
-    def save_average(self, average: Average, weights: Weights, predictions: Tensors) -> None:
-        """Commit a parameter average, refreshed, and what it says of the run's rows."""
-        directory = self.root / "combined"
-        record = AverageRecord(
-            **vars(average),
-            weights=_file(atomic.commit_tensors(directory / f"{average.name}.safetensors", weights)),
-            predictions=_file(atomic.commit_tensors(directory / f"{average.name}{PREDICTIONS}", predictions)),
-        )
-        atomic.commit_json(directory / f"{average.name}.json", record.model_dump(mode="json"))
-
-    def average(self, name: str) -> AverageRecord | None:
-        """A parameter average's manifest; None where none was made."""
-        return _parse_if_there(AverageRecord, self.root / "combined" / f"{name}.json")
-
-    def average_weights(self, record: AverageRecord) -> Weights:
-        """Its weights, verified."""
-        path = self.root / "combined" / f"{record.name}.safetensors"
-        return atomic.read_tensors(path, _digest(record.weights))
-
-    def average_predictions(self, record: AverageRecord) -> Tensors:
-        """What it said of ``valid`` and ``test`` rows, verified."""
-        path = self.root / "combined" / f"{record.name}{PREDICTIONS}"
-        return atomic.read_tensors(path, _digest(record.predictions))
+    @property
+    def averages(self) -> Averages:
+        return Averages(self.root / "combined")
 
     def set_damaged_averages_aside(self) -> None:
         """Keep what was combined and does not verify under another name; it is made again from the members."""
-        for manifest in sorted((self.root / "combined").glob("*.json")):
-            try:
-                if manifest.with_suffix("") == self.row_images.with_suffix(""):
-                    atomic.read_json(manifest)
-                elif (record := self.average(manifest.stem)) is not None:
-                    self.average_weights(record)
-                    self.average_predictions(record)
-            except RunError as error:
-                self.log("average_damaged", aside=atomic.set_aside(manifest).name, evidence=str(error))
+        self.averages.set_damaged_aside(
+            lambda aside, evidence: self.log("average_damaged", aside=aside, evidence=evidence)
+        )
+
+    # -- the report --
 
     def save_report(self, report: dict[str, Any]) -> None:
         atomic.commit_json(self.report_json, report)
@@ -483,9 +391,6 @@ class RunStore:
         return atomic.read_json(self.report_json)
 
 
-PREDICTIONS = ".predictions.safetensors"
-
-
 def plan_digest(plan: MemberPlan) -> str:
     """SHA-256 of a plan's canonical JSON."""
     return atomic.content_digest(plan.model_dump(mode="json"))
@@ -495,41 +400,7 @@ def predictor_files(origin: Origin, index: int) -> tuple[str, str]:
     """A predictor's weights and its predictions, from its member's directory."""
     if origin == "members":
         return "weights.safetensors", "predictions.safetensors"
-    return f"{origin}/{index:02d}.safetensors", f"{origin}/{index:02d}{PREDICTIONS}"
-
-
-def _digest_of(record: MemberRecord, name: str) -> Digest:
-    if name not in record.files:
-        raise RunError(
-            f"member {record.index} has no file {name!r}; its manifest names {', '.join(record.files)}"
-        )
-    return _digest(record.files[name])
-
-
-def _digest(file: FileRecord) -> Digest:
-    return Digest(file.size, file.sha256)
-
-
-def _file(digest: Digest) -> FileRecord:
-    return FileRecord(size=digest.size, sha256=digest.sha256)
-
-
-def _parse(kind: type[R], path: Path) -> R:
-    try:
-        return kind.model_validate(atomic.read_json(path))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise RunError(f"{str(path)!r} does not read as {kind.__name__}: {where}: {problem['msg']}") from None
-
-
-def _parse_if_there(kind: type[R], path: Path) -> R | None:
-    return _parse(kind, path) if os.path.lexists(path) else None
-
-
-@lru_cache(maxsize=1)
-def _plans(config: RunConfig, spec: DataSpec) -> tuple[MemberPlan, ...]:
-    return plan_members(config, spec)
+    return f"{origin}/{index:02d}{WEIGHTS}", f"{origin}/{index:02d}{PREDICTIONS}"
 
 
 def _split(data: Dataset) -> Tensors:
@@ -537,11 +408,3 @@ def _split(data: Dataset) -> Tensors:
     return {part: data.rows(part) for part in parts} | {
         f"{part}_targets": data.y[data.rows(part)] for part in parts
     }
-
-
-def _refuse_link(path: Path) -> None:
-    """What a run's manifest names lies in the run: no link leads out of it."""
-    if path.is_symlink():
-        raise RunError(
-            f"{str(path)!r} is a symbolic link, which a run directory does not hold; put the files there"
-        )

@@ -1,4 +1,4 @@
-"""Gradient clipping, by norm over all parameters together and by element."""
+"""Gradient clipping, by norm over all parameters of a network together and by element."""
 
 from __future__ import annotations
 
@@ -31,3 +31,27 @@ def clip_gradients(
             torch._foreach_clamp_max_(gradients, clip_value)
             clipped = True
     return norm, clipped
+
+
+def clip_each(
+    gradients: Sequence[Tensor], *, clip_norm: float | None, clip_value: float | None
+) -> tuple[list[float], list[bool]]:
+    """The same for members that lie in one tensor, ``(members, *shape)`` each; every member is clipped by itself.
+
+    Returns:
+        ‖g‖₂ of each member before clipping, and whether anything of it was clipped.
+    """
+    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).norm(dim=0)
+    values: list[float] = norms.tolist()
+    clipped = [False] * len(values)
+    if clip_norm is not None:
+        clipped = [value > clip_norm for value in values]
+        scale = torch.where(norms > clip_norm, clip_norm / norms, 1.0)
+        for g in gradients:
+            g.mul_(scale.view(-1, *[1] * (g.ndim - 1)))
+    if clip_value is not None:
+        largest = torch.stack([g.flatten(1).abs().amax(dim=1) for g in gradients]).amax(dim=0)
+        clipped = [c or value > clip_value for c, value in zip(clipped, largest.tolist(), strict=True)]
+        for g in gradients:
+            g.clamp_(-clip_value, clip_value)
+    return values, clipped

@@ -13,7 +13,7 @@ Weights = dict[str, NDArray[Any]]
 Origin = Literal["members", "snapshots", "heads", "dropout", "averaged"]
 """What makes predictors of one kind differ; combining and evaluation know nothing else about them."""
 
-Cause = Literal["raised", "diverged", "died", "out_of_memory", "hung", "node_lost", "cancelled"]
+Cause = Literal["raised", "died", "out_of_memory", "hung", "node_lost", "cancelled"]
 
 
 Said = dict[str, NDArray[Any]]
@@ -75,9 +75,10 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A point from which the member can go on."""
+    """A point from which the member can go on; where several are trained together, all of them."""
 
     member: int
+    """The first of them."""
     state: TrainState
 
 
@@ -112,8 +113,19 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Diverged:
+    """The member's loss, gradient or weights are no longer finite: it is over, and the same seed would end so again.
+
+    An attempt at several members goes on with the others. ``evidence`` has the last values seen.
+    """
+
+    member: int
+    evidence: str
+
+
+@dataclass(frozen=True)
 class Failed:
-    """An attempt came to nothing. ``evidence`` is a traceback, an exit code or the last values seen."""
+    """An attempt came to nothing, with all its members. ``evidence`` is a traceback, an exit code or a signal."""
 
     member: int | None
     cause: Cause
@@ -128,4 +140,11 @@ class Scored:
     predictions: Said
 
 
-Event = Started | Progress | Alive | Checkpoint | Predictor | Finished | Failed | Scored
+@dataclass(frozen=True)
+class Notice:
+    """What a pool itself has to say, in words: that it waits for resources, that workers were added or replaced."""
+
+    text: str
+
+
+Event = Started | Progress | Alive | Checkpoint | Predictor | Finished | Diverged | Failed | Scored | Notice

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ensemble.data.dataset import Dataset, Rows
+from ensemble.data.dataset import Dataset, DataSpec, Rows
 from ensemble.evaluation.held_out import split_holdout
 from ensemble.members.plan import MemberPlan
 from ensemble.members.resampling import training_rows
 from ensemble.nets.batchnorm import refresh_batch_norm
 from ensemble.streams import Purpose, generator, member_sequence, torch_seed
+from ensemble.training.augmentation import black, draw_moves, moved
 from ensemble.training.clipping import clip_gradients
 from ensemble.training.criterion import Criterion
-from ensemble.training.events import Alive, Checkpoint, Event, Failed, Finished, Started, TrainState
+from ensemble.training.events import Alive, Checkpoint, Diverged, Event, Finished, Started, TrainState
 from ensemble.training.fingerprint import fingerprint, whereabouts
 from ensemble.training.losses import predictions
 from ensemble.training.networks import channels_last, choose_device, load_weights, make_net, weights_of
@@ -40,8 +42,8 @@ def train_member(
 
     Yields ``Started``, then ``Progress`` after each epoch, ``Alive`` within long ones, ``Checkpoint`` when
     ``checkpoint_every`` seconds have gone by, a ``Predictor`` for each snapshot, head and set of dropout masks, one
-    for the member itself, and ``Finished``; or ``Failed`` with cause ``diverged`` where the loss or the gradient is no
-    longer finite. The same plan and data give the same bits whatever the checkpoints, interruptions and pool.
+    for the member itself, and ``Finished``; or ``Diverged`` where the loss or the gradient is no longer finite. The
+    same plan and data give the same bits whatever the checkpoints, interruptions and pool.
     """
     device = choose_device()
     train = plan.train
@@ -51,6 +53,7 @@ def train_member(
     criterion = Criterion(plan, data, device)
     inputs = DeviceRows(data.x, data.spec, device, channels_last=channels_last(plan))
     targets = device_targets(data.y, data.spec, device)
+    fill = black(data.spec, device)
     rows = training_rows(plan, data.train)
     watched = watched_rows(plan, data)
     bounds = batch_bounds(len(rows), train.batch_size)
@@ -66,8 +69,9 @@ def train_member(
     )
 
     saved = told = time.monotonic()
-    while run.epoch < train.epochs and not _is_patience_over(run, train.early_stop):
+    while run.epoch < train.epochs and not run.is_patience_over(train.early_stop):
         order = generator(member_sequence(plan.seed, plan.index, Purpose.ORDER, run.epoch)).permutation(rows)
+        moves = draw_moves(plan, epoch=run.epoch, rows=len(rows))
         for low, high in bounds[run.step_of_epoch :]:
             begun = time.perf_counter()
             net.train()
@@ -75,7 +79,8 @@ def train_member(
             for group in optimizer.param_groups:
                 group["lr"] = lr
             index = order[low:high]
-            x, y = inputs.batch(index), targets[torch.from_numpy(index).to(device)]
+            x = moved(inputs.batch(index), moves[low:high], fill=fill)
+            y = targets[torch.from_numpy(index).to(device)]
 
             with step_context(train.precision, device):
                 outputs = net(x)
@@ -85,9 +90,7 @@ def train_member(
             norm, clipped = clip_gradients(parameters, clip_norm=train.clip_norm, clip_value=train.clip_value)
             value = loss.item() / plan.net.heads
             if not (math.isfinite(value) and math.isfinite(norm)):
-                yield _diverged(
-                    plan, run, f"step {run.step}: loss {value}, gradient norm {norm}, rate {lr:g}"
-                )
+                yield Diverged(plan.index, evidence(run, value, norm, lr))
                 return
             optimizer.step()
 
@@ -105,7 +108,7 @@ def train_member(
 
         valid_loss, metric = validate(net, data, watched, inputs, targets, criterion)
         if valid_loss is not None and not math.isfinite(valid_loss):
-            yield _diverged(plan, run, f"validation loss {valid_loss}")
+            yield Diverged(plan.index, f"epoch {run.epoch + 1}, validation loss {valid_loss}")
             return
         if train.early_stop is not None and valid_loss is not None:
             run.note_validation(valid_loss, weights_of(net) if valid_loss < run.best_loss else None)
@@ -113,6 +116,13 @@ def train_member(
             run.add_to_average(weights_of(net))
         yield run.end_epoch(plan, steps=len(bounds), rows=len(rows), valid_loss=valid_loss, metric=metric)
 
+    yield from conclude(plan, data, net, inputs, run)
+
+
+def conclude(
+    plan: MemberPlan, data: Dataset, net: nn.Module, inputs: DeviceRows, run: Trajectory
+) -> Iterator[Event]:
+    """What a trained network leaves behind: its predictors and ``Finished``. The network ends with other weights."""
     if run.best is not None:
         load_weights(net, run.best)
     yield from final_predictors(plan, data, net, inputs)
@@ -136,7 +146,7 @@ def watched_rows(plan: MemberPlan, data: Dataset) -> Rows:
     return data.valid[selecting]
 
 
-def make_optimizer(plan: MemberPlan, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(plan: MemberPlan, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     """Fused kernels: one pass over the parameters a step, on CPUs as on GPUs."""
     train = plan.train
     assert train.lr is not None
@@ -163,24 +173,34 @@ def validate(
     if not len(rows):
         return None, None
     net.eval()
-    loss = correct = 0.0
+    sums = np.zeros(2)
     for start in range(0, len(rows), EVALUATION_BATCH):
         index = rows[start : start + EVALUATION_BATCH]
-        outputs, y = net(inputs.batch(index)).float(), targets[torch.from_numpy(index).to(targets.device)]
-        loss += criterion.validation_loss(outputs, y).item() * len(index)
-        if data.spec.task == "classification":
-            said = predictions(outputs, data.spec)
-            labels = (said.mean(dim=1) if said.ndim == 3 else said).argmax(dim=-1)
-            correct += (labels == y).sum().item()
-        else:
-            mean = outputs[..., 0].mean(dim=1) if outputs.ndim == 3 else outputs[:, 0]
-            correct += ((mean - y) ** 2).sum().item()
-    metric = correct / len(rows)
-    return loss / len(rows), metric if data.spec.task == "classification" else float(np.sqrt(metric))
+        y = targets[torch.from_numpy(index).to(targets.device)]
+        sums += sums_of(net(inputs.batch(index)).float(), y, data.spec, criterion)
+    return figures_of(sums / len(rows), data.spec)
 
 
-def _diverged(plan: MemberPlan, run: Trajectory, evidence: str) -> Failed:
-    return Failed(plan.index, "diverged", f"epoch {run.epoch + 1}, {evidence}")
+def sums_of(outputs: Tensor, y: Tensor, spec: DataSpec, criterion: Criterion) -> tuple[float, float]:
+    """Of a batch: loss, and right answers (squared errors for regression), added up over its rows."""
+    loss = criterion.validation_loss(outputs, y).item() * len(y)
+    if spec.task == "classification":
+        said = predictions(outputs, spec)
+        labels = (said.mean(dim=1) if said.ndim == 3 else said).argmax(dim=-1)
+        return loss, (labels == y).sum().item()
+    mean = outputs[..., 0].mean(dim=1) if outputs.ndim == 3 else outputs[:, 0]
+    return loss, ((mean - y) ** 2).sum().item()
+
+
+def figures_of(means: NDArray[np.float64], spec: DataSpec) -> tuple[float, float]:
+    """Loss, and accuracy or RMSE, from the means over rows of what ``sums_of`` adds up."""
+    loss, metric = means.tolist()
+    return loss, metric if spec.task == "classification" else math.sqrt(metric)
+
+
+def evidence(run: Trajectory, loss: float, norm: float, lr: float) -> str:
+    """Of a divergence: where, and the last values."""
+    return f"epoch {run.epoch + 1}, step {run.step}: loss {loss}, gradient norm {norm}, rate {lr:g}"
 
 
 def _time_of_prediction(net: nn.Module, data: Dataset, inputs: DeviceRows) -> float:
@@ -190,7 +210,3 @@ def _time_of_prediction(net: nn.Module, data: Dataset, inputs: DeviceRows) -> fl
     begun = time.perf_counter()
     predict(net, inputs, rows, data.spec)
     return (time.perf_counter() - begun) / len(rows) * 1000
-
-
-def _is_patience_over(run: Trajectory, early_stop: int | None) -> bool:
-    return early_stop is not None and run.epochs_since_best >= early_stop

@@ -16,11 +16,12 @@ Precision = Literal["float32", "bfloat16"]
 def resolve_precision(config: RunConfig) -> RunConfig:
     """The configuration with ``precision`` written out, by the hardware of this process: saved, and kept by a resume.
 
-    ``auto`` is bfloat16 where the processor or GPU multiplies matrices in it, else float32.
+    ``auto`` is bfloat16 where the processor or GPU multiplies matrices in it, else float32; and float32 for members
+    that are trained as one, since their products are too small to gain.
     """
     if config.train.precision != "auto":
         return config
-    chosen = _of_hardware(choose_device())
+    chosen = _of_hardware(choose_device()) if config.execution.stack == 1 else "float32"
     return config.model_copy(update={"train": config.train.model_copy(update={"precision": chosen})})
 
 
@@ -35,4 +36,5 @@ def step_context(precision: str, device: torch.device) -> AbstractContextManager
     until its outermost context closes, and a network would train on stale ones without any error."""
     if precision == "float32":
         return nullcontext()
+    assert precision == "bfloat16", "the configuration is resolved before anything is trained"
     return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ensemble.combining.predictions import combine
 from ensemble.data.dataset import Dataset, DataSpec, Rows
@@ -24,16 +24,19 @@ EVALUATION_BATCH = 1000
 
 
 @torch.inference_mode()
-def predict(net: nn.Module, inputs: DeviceRows, rows: Rows, spec: DataSpec) -> NDArray[Any]:
+def predict(
+    net: Callable[[Tensor], Tensor], inputs: DeviceRows, rows: Rows, spec: DataSpec, *, axis: int = 0
+) -> NDArray[Any]:
     """``(rows, outputs)`` predictions in the target's own unit; with heads ``(rows, heads, outputs)``.
 
     The network predicts in the mode it is in, which is for the caller to choose: evaluation, or with dropout on.
+    ``axis`` is that of the rows in what it returns: 1 where it is several networks, ``(members, rows, outputs)``.
     """
     parts = [
         predictions(net(inputs.batch(rows[start : start + EVALUATION_BATCH])).float(), spec).cpu().numpy()
         for start in range(0, len(rows), EVALUATION_BATCH)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts, axis=axis)
 
 
 def as_one(values: NDArray[Any], spec: DataSpec) -> NDArray[Any]:

@@ -39,6 +39,25 @@ class Trajectory:
     averaged_epochs: int = 0
     history: list[Progress] = field(default_factory=list)
 
+    def values(self) -> dict[str, Any]:
+        """All but the weights, as plain values."""
+        values = {key: value for key, value in vars(self).items() if key not in ("best", "averaged")}
+        if not np.isfinite(self.best_loss):
+            values["best_loss"] = None  # JSON has no infinity
+        return values | {"history": [asdict(progress) for progress in self.history]}
+
+    @classmethod
+    def of(cls, values: dict[str, Any], *, best: Weights | None, averaged: Weights | None) -> Trajectory:
+        """The trajectory whose ``values`` these are."""
+        loss = values["best_loss"]
+        history = [Progress(**record) for record in values["history"]]
+        known = {"best_loss": float("inf") if loss is None else loss, "history": history}
+        return cls(**{**values, **known}, best=best, averaged=averaged)
+
+    def is_patience_over(self, early_stop: int | None) -> bool:
+        """Whether as many epochs went by without a better validation loss as are allowed."""
+        return early_stop is not None and self.epochs_since_best >= early_stop
+
     def count_step(self, loss: float, norm: float, clipped: bool, lr: float, *, seconds: float) -> None:
         self.step += 1
         self.step_of_epoch += 1
@@ -93,34 +112,48 @@ class Trajectory:
 
 def capture(net: nn.Module, optimizer: torch.optim.Optimizer, trajectory: Trajectory) -> TrainState:
     """The state between two steps; ``restore`` into a fresh network continues bit for bit."""
-    arrays = {f"net.{name}": value for name, value in weights_of(net).items()}
+    slots, values = optimizer_state(optimizer)
+    arrays = {f"net.{name}": value for name, value in weights_of(net).items()} | slots
     arrays |= {f"best.{name}": value for name, value in (trajectory.best or {}).items()}
     arrays |= {f"averaged.{name}": value for name, value in (trajectory.averaged or {}).items()}
-    values: dict[str, Any] = {
-        key: value for key, value in vars(trajectory).items() if key not in ("best", "averaged", "history")
-    }
-    if not np.isfinite(trajectory.best_loss):
-        values["best_loss"] = None  # JSON has no infinity
-    values["history"] = [asdict(progress) for progress in trajectory.history]
-    values["optimizer"] = {}
-    for index, slots in optimizer.state_dict()["state"].items():
-        for slot, value in slots.items():
-            if isinstance(value, Tensor):
-                arrays[f"optimizer.{index}.{slot}"] = to_numpy(value)
-            elif value is not None:
-                values["optimizer"][f"{index}.{slot}"] = value
     arrays["rng.cpu"] = to_numpy(torch.get_rng_state())
     if next(net.parameters()).is_cuda:
         arrays["rng.cuda"] = to_numpy(torch.cuda.get_rng_state())
+    values = {**trajectory.values(), "optimizer": values}
     return TrainState(trajectory.epoch, trajectory.step, arrays, values)
 
 
 def restore(state: TrainState, net: nn.Module, optimizer: torch.optim.Optimizer) -> Trajectory:
     """Put a captured state back; the network and the optimizer are those of the same plan, freshly made."""
-    load_weights(net, _under(state, "net."))
-    parameters = list(net.parameters())
+    load_weights(net, entries(state, "net."))
+    restore_optimizer(state, optimizer)
+    torch.set_rng_state(torch.from_numpy(np.array(state.arrays["rng.cpu"])))
+    if "rng.cuda" in state.arrays and next(net.parameters()).is_cuda:
+        torch.cuda.set_rng_state(torch.from_numpy(np.array(state.arrays["rng.cuda"])))
+    return Trajectory.of(
+        {key: value for key, value in state.values.items() if key != "optimizer"},
+        best=entries(state, "best.") or None,
+        averaged=entries(state, "averaged.") or None,
+    )
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[Weights, dict[str, Any]]:
+    """What an optimizer remembers: arrays ``optimizer.<parameter>.<slot>``, and the rest as plain values."""
+    arrays, values = {}, {}
+    for index, slots in optimizer.state_dict()["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                arrays[f"optimizer.{index}.{slot}"] = to_numpy(value)
+            elif value is not None:
+                values[f"{index}.{slot}"] = value
+    return arrays, values
+
+
+def restore_optimizer(state: TrainState, optimizer: torch.optim.Optimizer) -> None:
+    """Give a fresh optimizer the memory that ``optimizer_state`` took."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Any]] = {}
-    for name, array in _under(state, "optimizer.").items():
+    for name, array in entries(state, "optimizer.").items():
         index, slot = name.split(".", 1)
         slots.setdefault(int(index), {})[slot] = _laid_out_like(parameters[int(index)], array)
     for name, value in state.values["optimizer"].items():
@@ -128,17 +161,6 @@ def restore(state: TrainState, net: nn.Module, optimizer: torch.optim.Optimizer)
         slots.setdefault(int(index), {})[slot] = value
     if slots:
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(torch.from_numpy(np.array(state.arrays["rng.cpu"])))
-    if "rng.cuda" in state.arrays and next(net.parameters()).is_cuda:
-        torch.cuda.set_rng_state(torch.from_numpy(np.array(state.arrays["rng.cuda"])))
-    values = {key: value for key, value in state.values.items() if key not in ("optimizer", "history")}
-    if values["best_loss"] is None:
-        values["best_loss"] = float("inf")
-    trajectory = Trajectory(**values)
-    trajectory.history = [Progress(**record) for record in state.values["history"]]
-    trajectory.best = _under(state, "best.") or None
-    trajectory.averaged = _under(state, "averaged.") or None
-    return trajectory
 
 
 def _laid_out_like(parameter: Tensor, array: NDArray[Any]) -> Tensor:
@@ -147,7 +169,8 @@ def _laid_out_like(parameter: Tensor, array: NDArray[Any]) -> Tensor:
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
-def _under(state: TrainState, prefix: str) -> Weights:
+def entries(state: TrainState, prefix: str) -> Weights:
+    """The arrays whose names begin so, by the rest of their names."""
     return {
         name.removeprefix(prefix): value for name, value in state.arrays.items() if name.startswith(prefix)
     }

@@ -75,12 +75,15 @@ def run_task(task: Task, data: Dataset) -> Iterator[Event]:
 def _events(task: Task, data: Dataset) -> Iterator[Event]:
     from ensemble.training.loop import train_member
     from ensemble.training.score import score
+    from ensemble.training.stacked import train_stack
 
     if isinstance(task, Score):
         yield score(task.plan, task.weights, data, parts=task.parts, refresh=task.refresh)
         return
-    (plan,) = task.plans
-    yield from train_member(plan, data, state=task.state, checkpoint_every=task.checkpoint_every)
+    if len(task.plans) == 1:
+        yield from train_member(task.plans[0], data, state=task.state, checkpoint_every=task.checkpoint_every)
+        return
+    yield from train_stack(task.plans, data, state=task.state, checkpoint_every=task.checkpoint_every)
 
 
 def _generator_states() -> list[torch.Tensor]:

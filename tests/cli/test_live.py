@@ -8,7 +8,7 @@ from rich.console import Console
 from ensemble.cli.live import MOST_MEMBERS, LiveTable, render, shown
 from ensemble.cli.progress_state import ProgressState
 from ensemble.runs.pool import Message
-from ensemble.training.events import Failed, Finished, Progress, Started
+from ensemble.training.events import Failed, Finished, Notice, Progress, Started
 
 
 def drawn(state: ProgressState) -> str:
@@ -61,3 +61,13 @@ def test_stopping_leaves_the_last_state_and_may_be_repeated(times):
     for _ in range(times):
         view.stop()
     assert "running" in stream.getvalue()
+
+
+def test_what_the_pool_says_stands_above_the_table_as_plain_text():
+    """Seen to fail without `LiveTable.show`: a run that waited for resources looked as if it hung."""
+    stream = io.StringIO()
+    table = LiveTable(ProgressState(members=1, epochs=4), metric="accuracy", stream=stream)
+    table.start()
+    table.show(Message("", 0, Notice("waiting for 1 [red]: 3 of 3 in use")))
+    table.stop()
+    assert "waiting for 1 [red]: 3 of 3 in use" in stream.getvalue()

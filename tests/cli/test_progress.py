@@ -7,7 +7,7 @@ import pytest
 from ensemble.cli.progress import show_progress
 from ensemble.cli.progress_state import ProgressState, clock_time, figure, first_line
 from ensemble.runs.pool import Message
-from ensemble.training.events import Event, Failed, Finished, Progress, Scored, Started
+from ensemble.training.events import Diverged, Event, Failed, Finished, Notice, Progress, Scored, Started
 
 
 class Clock:
@@ -131,10 +131,15 @@ def test_a_failed_stack_is_the_failure_of_all_its_members_but_those_done(state):
 
 
 @pytest.mark.parametrize(
-    ("cause", "counted"), [("diverged", "diverged"), ("cancelled", "cancelled"), ("hung", "failed")]
+    ("said", "counted"),
+    [
+        (Diverged(0, "loss is nan"), "diverged"),
+        (Failed(0, "cancelled", "stopped"), "cancelled"),
+        (Failed(0, "hung", "silent"), "failed"),
+    ],
 )
-def test_causes_that_have_a_state_of_their_own(state, cause, counted):
-    state.update(failed(0, "loss is nan", cause=cause))
+def test_ends_that_have_a_state_of_their_own(state, said, counted):
+    state.update(message(0, said))
     assert state.count(counted) == 1
     assert f"1 {counted}" in state.overall
 
@@ -170,7 +175,7 @@ def lines_of(messages, *, clock=None, members=2, **options) -> list[str]:
 
 def test_plain_lines_say_start_epoch_end_and_failure():
     lines = lines_of(
-        [started(0), epoch(0, 1), failed(0, "loss is nan", cause="diverged"), started(1), finished(1)]
+        [started(0), epoch(0, 1), message(0, Diverged(0, "loss is nan")), started(1), finished(1)]
     )
     assert lines == [
         "member 000  started on cpu · node[2J 42",
@@ -179,6 +184,11 @@ def test_plain_lines_say_start_epoch_end_and_failure():
         "member 001  started on cpu · node[2J 42",
         "member 001  done in 3.2 s  [1/2 members done, 1 diverged, combining]",
     ]
+
+
+def test_what_the_pool_says_is_a_line_of_its_own():
+    notice = Message("", 0, Notice("waiting for 1 GPU: 3 of 3 in use\x1b[2J"))
+    assert lines_of([notice, started(0)])[0] == "waiting for 1 GPU: 3 of 3 in use[2J"
 
 
 def test_plain_lines_say_which_attempt_and_from_where():

@@ -1,11 +1,13 @@
-"""A cluster of two nodes on this machine, in a process of its own: `python -m tests.cluster.head DIRECTORY`.
+"""A cluster of several nodes on this machine, in a process of its own: `python -m tests.cluster.head DIRECTORY`.
 
-Prints the head's address; ``drop`` on standard input loses the second node, ``end`` or the end of input all of it.
+It prints the head's address, and does what each line of standard input says, in JSON: ``{"add": {"num_cpus": 1}}``
+prints the new node's id, ``{"drop": ID}`` loses that node without a word to anybody. At the end of input all is ended.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import signal
 import sys
@@ -23,16 +25,20 @@ def main(directory: str) -> None:
         "health_check_period_ms": 1000,
         "health_check_failure_threshold": 4,
     }
-    cluster = Cluster(initialize_head=True, head_node_args={**options, "_system_config": quick})
+    head = {"object_store_memory": 80 * 2**20, "_system_config": quick}
+    cluster = Cluster(initialize_head=True, head_node_args={**options, **head})
+    nodes = {}
     try:
-        second = cluster.add_node(num_cpus=1, temp_dir=directory)
         print(cluster.address, flush=True)
         for line in sys.stdin:
-            if line.strip() == "drop":
-                cluster.remove_node(second, allow_graceful=False)
-                print("dropped", flush=True)
+            ((command, about),) = json.loads(line).items()
+            if command == "add":
+                node = cluster.add_node(temp_dir=directory, object_store_memory=80 * 2**20, **about)
+                nodes[node.node_id] = node
+                print(node.node_id, flush=True)
             else:
-                break
+                cluster.remove_node(nodes.pop(about), allow_graceful=False)
+                print("dropped", flush=True)
     finally:
         cluster.shutdown()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,10 @@ from cluster.ray_pool import RayPool
 from cluster.resources import WorkerPlan
 from cluster.session import Session, start
 from ensemble.config import ExecutionConfig
+from ensemble.data.dataset import Dataset
 from ensemble.members.plan import plan_members
 from ensemble.runs.pool import Message
-from ensemble.training.events import Failed, Predictor, Progress, Scored, Started
+from ensemble.training.events import Event, Failed, Notice, Predictor, Progress, Scored, Started
 from ensemble.training.tasks import Train, run_task
 from tests.cluster.scripts import Act, perform
 from tests.scenarios import blobs, config_for
@@ -41,6 +44,7 @@ def session() -> Iterator[Session]:
 def pool(session: Session) -> RayPool:
     opened = RayPool(session, PLAN, worker_environment=ENVIRONMENT, run=perform)
     opened.share(DATA)
+    opened.poll(0.0)  # what is said of this machine, if anything
     return opened
 
 
@@ -137,13 +141,13 @@ def test_two_workers_run_two_tasks_at_once_and_a_third_waits(pool: RayPool) -> N
 
 
 def test_the_data_is_shared_and_read_only_and_sent_once(pool: RayPool) -> None:
-    sent = pool._data
+    sent = dict(pool._sent)
     for _ in range(2):
         (seen,) = [m.event for m in do(pool, "look") if isinstance(m.event, Scored)]
         np.testing.assert_array_equal(seen.predictions["x"], DATA.x)
         assert not seen.predictions["writeable"].any()
         assert all("plasma" in name for name in seen.predictions["shared"]), seen.predictions["shared"]
-    assert pool._data is sent
+    assert pool._sent == sent
 
 
 def test_torch_has_the_threads_that_were_asked_for_and_no_gpu(pool: RayPool) -> None:
@@ -238,7 +242,11 @@ def test_a_cancelled_worker_that_does_not_come_back_is_killed(
     assert not alive(pid)
 
 
-def test_what_it_is_and_what_it_waits_for(session: Session, pool: RayPool) -> None:
+def test_what_it_is_and_what_it_waits_for(
+    session: Session, pool: RayPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "WAIT_UNSAID", 0.5)
+    monkeypatch.setattr(ray_pool, "LOOK_EVERY", 0.3)
     do(pool, "count")
     said = pool.describe()
     assert (said["pool"], said["workers"], said["nodes"], said["address"]) == ("ray", 2, 1, "private")
@@ -249,9 +257,12 @@ def test_what_it_is_and_what_it_waits_for(session: Session, pool: RayPool) -> No
     starved = RayPool(session, others, worker_environment=ENVIRONMENT, run=perform)
     starved.share(DATA)
     starved.submit(Act("a", "count"), attempt=1)
-    assert starved.poll(0.2) == []
-    assert starved.waiting() == f"waiting for {total:g} CPU: 2 of {total:g} in use"
-    assert pool.waiting() is None
+    (message,) = collect(starved, lambda seen: bool(seen))
+    assert message == Message("", 0, Notice(f"waiting for {total:g} CPU: 2 of {total:g} in use"))
+    monkeypatch.setattr(ray_pool, "LOOK_EVERY", 0.1)
+    assert not any(
+        isinstance(m.event, Notice) for m in [*starved.poll(0.5), *starved.poll(0.5), *pool.poll(0.5)]
+    )
     ray.kill(starved._workers[0].actor)
     release(pool)
 
@@ -266,6 +277,45 @@ def test_a_worker_that_cannot_start_fails_the_task_that_waits_for_it(session: Se
     assert "threads" in failed.evidence
 
 
+@dataclass(frozen=True)
+class StuckAtFirst:
+    """What a worker is to run; the first one to unpack it stays there, as on a file system that hangs."""
+
+    marker: Path
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.__dict__.update(state)
+        try:
+            self.marker.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def __call__(self, task: Act, data: Dataset) -> Iterator[Event]:
+        return perform(task, data)
+
+
+def test_a_worker_that_hangs_before_its_first_task_is_replaced(session: Session, tmp_path: Path) -> None:
+    """Without its bound the task waits for ever."""
+    plan, run = WorkerPlan(1, 0, 0, threads=1), StuckAtFirst(tmp_path / "marker")
+    stuck = RayPool(session, plan, worker_environment=ENVIRONMENT, run=run)
+    stuck.share(DATA)
+    stuck.submit(Act("a", "count"), attempt=1)
+    while not run.marker.exists():
+        assert stuck.poll(0.2) == []
+    (one,) = stuck._workers
+    assert one.answer_by is not None
+    assert 0 < one.answer_by - time.monotonic() <= ray_pool.START_PATIENCE
+    one.answer_by = time.monotonic()  # it is late
+    failed = failure(collect(stuck, closed("a")))
+    assert failed.cause == "hung"
+    pid = int(re.search(r"worker pid (\d+) on .*did not get ready within 120 s", failed.evidence)[1])
+    assert wait_until(lambda: not alive(pid))
+    stuck.submit(Act("a", "count"), attempt=2)
+    assert collect(stuck, closed("a"))[-1].event is None
+    ray.kill(stuck._workers[0].actor)
+
+
 def test_members_train_here_as_in_this_process(session: Session) -> None:
     real = RayPool(session, WorkerPlan(1, 0, 0, threads=1), worker_environment=ENVIRONMENT)
     real.share(DATA)
@@ -275,21 +325,3 @@ def test_members_train_here_as_in_this_process(session: Session) -> None:
     (there,) = [m.event for m in messages if isinstance(m.event, Predictor)]
     (here,) = [event for event in run_task(Train((plan,)), DATA) if isinstance(event, Predictor)]
     np.testing.assert_array_equal(there.predictions["test"], here.predictions["test"])
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ("The actor is dead because its worker process has died. ... killed by the OOM killer", "died"),
-        (
-            "Task was killed due to the node running low on memory. Memory on the node was 15/16",
-            "out_of_memory",
-        ),
-        ("The actor is dead because its node has died. Node Id: ab12", "node_lost"),
-    ],
-)
-def test_deaths_are_told_apart(text: str, cause: str) -> None:
-    told, evidence = ray_pool._diagnose(text, killed=False, kind=ray.exceptions.RayError)
-    assert told == cause
-    assert text[:40] in evidence
-    assert ray_pool._diagnose(text, killed=True, kind=ray.exceptions.RayError)[0] == "hung"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.resources import MEBIBYTE, Node, object_store, plan_workers
+from cluster.resources import MEBIBYTE, Node, lacking, object_store, plan_workers, resized
 from ensemble.config import ExecutionConfig
 from ensemble.errors import UsageError
 
@@ -118,3 +118,65 @@ def test_the_object_store_takes_what_is_free(memory: int, shared: int, size: int
     assert (note is not None) == on_disk
     if note is not None:
         assert f"/dev/shm has {shared // MEBIBYTE} MiB free" in note
+
+
+CLUSTER = (
+    Node(cpus=4, gpus=0, others={"licence": 1}),
+    Node(cpus=8, gpus=2, others={"licence": 3}),
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "workers", "on_cpus"),
+    [
+        ({}, 2, 0),
+        ({"cpu_nodes": True}, 6, 4),
+        ({"cpu_nodes": True, "gpus_per_member": 0.25}, 12, 4),
+        ({"cpu_nodes": True, "gpus_per_member": 0}, 12, 0),
+        ({"cpu_nodes": True, "workers": 1}, 1, 0),
+        ({"resources": {"licence": 1}, "gpus_per_member": 0}, 4, 0),
+        ({"resources": {"licence": 0.5}}, 2, 0),
+        ({"resources": {"licence": 1.5}, "gpus_per_member": 0.25}, 2, 0),
+    ],
+)
+def test_members_of_both_kinds_and_custom_resources(
+    options: dict[str, Any], workers: int, on_cpus: int
+) -> None:
+    chosen = plan_workers(ExecutionConfig(**options), members=100, nodes=CLUSTER)
+    assert (chosen.workers, chosen.cpu_workers) == (workers, on_cpus)
+
+
+def test_nodes_that_stay_idle_are_named() -> None:
+    (note,) = plan_workers(ExecutionConfig(), members=100, nodes=CLUSTER).notes
+    assert note == "nodes without a GPU would hold 4 more members: --cpu-nodes trains there too"
+    assert not plan_workers(ExecutionConfig(cpu_nodes=True), members=100, nodes=CLUSTER).notes
+
+
+def test_a_resource_that_no_node_has_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"asks for 1 CPU, 1 GPU and 2 tpu, but the largest node has .* 0 tpu"
+    ):
+        plan_workers(ExecutionConfig(resources={"tpu": 2}), members=1, nodes=CLUSTER)
+
+
+def test_workers_follow_the_nodes_where_nobody_fixed_them() -> None:
+    few, many = LAPTOP, LAPTOP * 5
+    free = plan_workers(ExecutionConfig(), members=6, nodes=few, elastic=True)
+    assert [resized(free, nodes).workers for nodes in (few, many, few, ())] == [4, 6, 4, 1]
+    for fixed in (
+        plan_workers(ExecutionConfig(workers=2), members=6, nodes=few, elastic=True),
+        plan_workers(ExecutionConfig(), members=6, nodes=few),
+    ):
+        assert resized(fixed, many) == fixed
+
+
+def test_what_is_lacking_is_named() -> None:
+    chosen = plan_workers(ExecutionConfig(resources={"licence": 1}), members=3, nodes=CLUSTER)
+    total = {"CPU": 12.0, "GPU": 2.0, "licence": 4.0}
+    free = {"CPU": 2.0, "GPU": 1.0, "licence": 1.0}
+    assert lacking(chosen, free=free, total=total) is None
+    assert lacking(chosen, free=free | {"GPU": 0.0}, total=total) == "waiting for 1 GPU: 2 of 2 in use"
+    assert (
+        lacking(chosen, free=free | {"licence": 0.5}, total=total) == "waiting for 1 licence: 3.5 of 4 in use"
+    )
+    assert lacking(chosen, free={}, total=total) == "waiting for 1 GPU: 2 of 2 in use"

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +24,7 @@ from cluster.session import start
 from ensemble.config import ExecutionConfig
 from ensemble.errors import ClusterLostError, UsageError
 from ensemble.training.events import Failed, Progress, Scored, Started
+from tests.cluster.nodes import RunningCluster, running_cluster
 from tests.cluster.scripts import Act, perform
 from tests.cluster.test_ray_pool import alive, collect, do, failure, pid_of, said, wait_until
 from tests.scenarios import blobs
@@ -80,6 +80,7 @@ from cluster.resources import WorkerPlan
 from cluster.session import start
 from ensemble.config import ExecutionConfig
 from ensemble.training.events import Failed
+from tests.cluster.nodes import RunningCluster, running_cluster
 from tests.cluster.scripts import Act, perform
 from tests.scenarios import blobs
 
@@ -117,7 +118,7 @@ def test_the_terminal_stays_silent() -> None:
 
 def test_what_does_not_fit_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
-    small = SimpleNamespace(nodes=(Node(cpus=2, gpus=0),), close=lambda: closed.append(True))
+    small = SimpleNamespace(private=True, nodes=(Node(cpus=2, gpus=0),), close=lambda: closed.append(True))
     monkeypatch.setattr(session, "start", lambda execution, worker_environment: small)
     with pytest.raises(UsageError, match="workers is 3, but"):
         open_pool(ExecutionConfig(workers=3), members=5)
@@ -158,6 +159,53 @@ def cmdline(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+TOLD_TO_END = """
+import sys
+from pathlib import Path
+import ray._private.services as services
+from cluster.session import start
+from ensemble.config import ExecutionConfig
+from ensemble.runs.signals import Interrupted, signals_raise
+
+begin = services.start_raylet
+
+def announced(*args, **options):
+    print("inside", flush=True)
+    return begin(*args, **options)
+
+services.start_raylet = announced
+try:
+    with signals_raise():
+        start(ExecutionConfig(), worker_environment={})
+except Interrupted as stopped:
+    print(stopped, flush=True)
+    sys.exit(stopped.exit_code)
+"""
+
+
+def test_a_signal_within_the_start_of_ray_ends_it_as_any_other(tmp_path: Path) -> None:
+    """Ray's own handler of SIGTERM would end the process there with exit code 15."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", TOLD_TO_END],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "inside\n"
+    before = set(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    said, complaints = process.communicate(timeout=60)
+    assert (process.returncode, said) == (143, "stopped by SIGTERM\n"), complaints
+    assert time.monotonic() - began < 30
+    gone = before - set(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    assert len(gone) >= 1, "its directory is still there"
+    for directory in gone:
+        assert processes_of(directory) == []
+
+
 KILLED = """
 import os, signal
 from cluster.ray_pool import RayPool
@@ -165,6 +213,7 @@ from cluster.resources import WorkerPlan
 from cluster.session import start
 from ensemble.config import ExecutionConfig
 from ensemble.training.events import Started
+from tests.cluster.nodes import RunningCluster, running_cluster
 from tests.cluster.scripts import Act, perform
 from tests.scenarios import blobs
 
@@ -172,9 +221,10 @@ session = start(ExecutionConfig(), worker_environment={})
 pool = RayPool(session, WorkerPlan(1, 1, 0, 1), worker_environment={}, run=perform)
 pool.share(blobs())
 pool.submit(Act("a", "block"), attempt=1)
-while not (messages := pool.poll(5)):
-    pass
-print(session.directory, messages[0].event.pid, flush=True)
+pids = []
+while not pids:
+    pids = [message.event.pid for message in pool.poll(5) if isinstance(message.event, Started)]
+print(session.directory, *pids, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -210,42 +260,18 @@ def test_directories_are_short_whatever_the_temporary_directory(
         )
 
 
-@pytest.fixture
-def head() -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
-    """A running cluster of two nodes, its address and the file of its token."""
-    with tempfile.TemporaryDirectory(prefix="ens-", ignore_cleanup_errors=True) as directory:
-        token = Path(directory) / "token"
-        token.write_text("0123456789abcdef" * 4)
-        environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.head", directory],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline().strip(), token
-        finally:
-            process.stdin.close()
-            process.wait(timeout=30)
-            process.stdout.close()
-            end_processes(Path(directory), grace=0)
-
-
 def test_a_running_cluster_is_joined_survived_and_lost(
-    head: tuple[subprocess.Popen[str], str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process, address, token = head
-    assert process.stdin is not None
-    assert process.stdout is not None
+    with running_cluster() as head:
+        join_survive_and_lose(head, tmp_path, monkeypatch)
+
+
+def join_survive_and_lose(head: RunningCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = head.add(num_cpus=1)
+    address = head.address
     execution = ExecutionConfig(address=address)
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
+    head.let_in(monkeypatch)
     monkeypatch.setattr(session, "JOINED_GRACE", 1.0)
 
     wrong = tmp_path / "token"
@@ -257,7 +283,7 @@ def test_a_running_cluster_is_joined_survived_and_lost(
     assert time.monotonic() - began < 20
     assert not ray.is_initialized()
 
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(head.token))
     environment = dict(os.environ)
     pool = open_pool(execution, members=5)
     try:
@@ -273,13 +299,11 @@ def test_a_running_cluster_is_joined_survived_and_lost(
             pool.submit(Act(name, "linger"), attempt=1)
         started = collect(pool, lambda seen: sum(isinstance(m.event, Started) for m in seen) == 2)
         here = {one.attempt.task.key for one in pool._workers if one.identity["node"] == opened.node_id}
-        process.stdin.write("drop\n")
-        process.stdin.flush()
+        head.drop(second)
         messages = collect(pool, said(Failed))
         assert failure([m for m in messages if m.key not in here]).cause == "node_lost"
         pool.submit(Act("c", "count"), attempt=1)
         collect(pool, lambda seen: len({m.key for m in seen} & here) == 1)
-        assert "waiting" not in (pool.waiting() or "")  # one worker is at work
         (key,) = here
         pool.cancel(key)
         done = collect(pool, lambda seen: any(m.key == "act/c" and m.event is None for m in seen))
@@ -291,8 +315,7 @@ def test_a_running_cluster_is_joined_survived_and_lost(
             5,
         ]
 
-        process.stdin.write("end\n")
-        process.stdin.flush()
+        head.end()
         with pytest.raises(ClusterLostError):
             poll_for(pool, seconds=30)
     finally:

@@ -199,3 +199,11 @@ def test_inputs_are_not_changed() -> None:
     evaluate(given)
     for one, copy in zip(given.predictors, before, strict=True):
         assert (one.test == copy).all()
+
+
+def test_the_unbiased_variance_needs_two_predictors() -> None:
+    found = evaluate(classification(members=4)).as_json()["uncertainty"]["members"]
+    assert found["variance_unbiased"] == pytest.approx(found["variance"] * 4 / 3)
+    assert (
+        evaluate(classification(members=1)).as_json()["uncertainty"]["members"]["variance_unbiased"] is None
+    )

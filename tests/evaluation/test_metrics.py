@@ -23,7 +23,6 @@ from ensemble.evaluation.metrics import (
     expected_calibration_error,
     gaussian_nll_rows,
     loss_rows,
-    mean_scores,
     metrics,
     nll_rows,
     score,
@@ -105,17 +104,6 @@ def test_votes_have_the_accuracy_of_their_labels_and_no_likelihood() -> None:
     )  # a tie that goes to class 1, which shares alone would give to 0
     found = score_vote(vote(p), np.array([1])).metrics()
     assert found == {"accuracy": 1, "nll": None, "brier": 0.5, "ece": 0.5}
-
-
-@given(seeds, st.integers(1, 5))
-def test_the_mean_member_has_the_mean_of_linear_metrics(seed: int, predictors: int) -> None:
-    p, y = probabilities(predictors, 12, 3, seed=seed)
-    every = [score(one, y, task="classification") for one in p]
-    found = mean_scores(every).metrics()
-    assert found["ece"] is None
-    for name in ("accuracy", "nll", "brier"):
-        values = [one.metrics()[name] for one in every]
-        assert found[name] == pytest.approx(np.mean(values), abs=1e-12)  # type: ignore[arg-type]
 
 
 @given(seeds, st.integers(1, 20))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ensemble.combining.predictions import vote
 from ensemble.evaluation.notable import SHOWN, notable_classes, notable_values
 from ensemble.evaluation.uncertainty import classification_uncertainty
 from tests.evaluation.scenarios import gaussians, probabilities
@@ -12,7 +13,7 @@ def test_mistakes_are_wrong_and_come_by_confidence() -> None:
     mean = p.mean(axis=0)
     total = classification_uncertainty(p).total
     assert total is not None
-    found = notable_classes(mean, y, total=total, votes=p.argmax(axis=2))
+    found = notable_classes(mean, y, total=total, shares=vote(p).shares)
     assert len(found["mistakes"]) == len(found["uncertain"]) == SHOWN
     assert all(one["true"] != one["predicted"] for one in found["mistakes"])
     confidence = [one["confidence"] for one in found["mistakes"]]
@@ -24,7 +25,7 @@ def test_mistakes_are_wrong_and_come_by_confidence() -> None:
 
 
 def test_no_mistakes_are_no_rows() -> None:
-    found = notable_classes(np.eye(3), np.arange(3), total=np.zeros(3), votes=np.arange(3)[None])
+    found = notable_classes(np.eye(3), np.arange(3), total=np.zeros(3), shares=np.eye(3))
     assert found["mistakes"] == []
     assert len(found["uncertain"]) == 3
 

@@ -7,13 +7,11 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr
 
 from ensemble.combining.predictions import average, regression_mixture
-from ensemble.evaluation.metrics import brier_rows, squared_error_rows
+from ensemble.evaluation.metrics import brier_rows
 from ensemble.evaluation.uncertainty import (
     classification_uncertainty,
     prediction_variance,
     regression_uncertainty,
-    squared_decomposition,
-    zero_one_decomposition,
 )
 from tests.evaluation.scenarios import gaussians, probabilities
 
@@ -66,35 +64,8 @@ def test_variance_is_the_gain_in_brier(seed: int, predictors: int, classes: int)
     p, y = probabilities(predictors, 10, classes, seed=seed)
     gain = np.mean([brier_rows(one, y) for one in p], axis=0) - brier_rows(average(p), y)
     np.testing.assert_allclose(prediction_variance(p), gain, atol=1e-10)
-    if predictors > 1:
-        unbiased = prediction_variance(p, unbiased=True)
-        np.testing.assert_allclose(
-            unbiased * (predictors - 1), prediction_variance(p) * predictors, atol=1e-10
-        )
 
 
-def test_one_predictor_has_no_unbiased_variance() -> None:
+def test_one_predictor_does_not_vary() -> None:
     p, _ = probabilities(1, 3, 2)
     assert (prediction_variance(p) == 0).all()
-    assert np.isnan(prediction_variance(p, unbiased=True)).all()
-
-
-@given(seeds, predictor_counts)
-def test_squared_losses_decompose(seed: int, predictors: int) -> None:
-    p, y = probabilities(predictors, 10, 3, seed=seed)
-    values, target = gaussians(predictors, 10, 1, seed=seed)
-    for found in (squared_decomposition(p, y), squared_decomposition(values, target)):
-        assert found["error"] == pytest.approx(found["bias"] + found["variance"], abs=1e-10)
-    mean = squared_error_rows(average(values), target).mean()
-    assert squared_decomposition(values, target)["bias"] == pytest.approx(mean, abs=1e-10)
-
-
-@given(seeds, predictor_counts, st.integers(2, 4))
-def test_zero_one_loss_decomposes(seed: int, predictors: int, classes: int) -> None:
-    p, y = probabilities(predictors, 15, classes, seed=seed)
-    found = zero_one_decomposition(p, y)
-    whole = found["bias"] + found["variance"] - found["variance_helpful"]
-    assert found["error"] == pytest.approx(whole, abs=1e-10)
-    assert found["error"] == pytest.approx((p.argmax(axis=2) != y).mean(), abs=1e-10)
-    if predictors == 1:
-        assert found["variance"] == found["variance_helpful"] == 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +17,19 @@ import pytest
 from ensemble.errors import DiskError, RunError
 from ensemble.launch import resume, train
 from ensemble.runs import atomic
-from ensemble.runs.coordinator import train_members
 from ensemble.runs.store import RunStore
 from tests.faults.broken_os import BrokenOs, Crash
-from tests.runs.simulation import (
-    CONFIG,
-    DATA,
-    PLANS,
-    Clock,
-    Ledger,
-    Odds,
-    SimulatedPool,
-    digests,
-    make_store,
-    undisturbed,
-)
+from tests.faults.processes import ROOT
+from tests.runs.simulation import PLANS, digests, make_store, train_alone, undisturbed
 from tests.test_launch import quick
 
 
 def go_on(root: Path, disk: Any, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(atomic, "os", disk)
-    clock = Clock()
-    pool = SimulatedPool(clock, random.Random(1), Odds(), Ledger(budget=0, damaged=True))
-    store = RunStore.open(root)
-    with store.hold():
-        train_members(PLANS[:1], store, DATA, pool, lambda message: None, CONFIG.execution, clock=clock)
+    train_alone(RunStore.open(root))
 
 
-ONE = {name: digest for name, digest in undisturbed().items() if f"/{PLANS[0].name}/" in name}
+ALONE = undisturbed(PLANS[:1])
 
 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EDQUOT", "crash"])
@@ -72,7 +59,7 @@ def test_a_fault_at_any_call_loses_nothing(
         assert fault == "crash" or os.strerror(getattr(errno, fault)) in said
         assert fault == "crash" or "everything committed before is intact" in said
         assert not left, "a refused write left its temporary file"
-        assert digests(root) == ONE, f"after {fault} at call {at}"
+        assert digests(root) == ALONE, f"after {fault} at call {at}"
         assert not list(root.rglob(f"*{atomic.TEMPORARY}"))
     assert at > 100
 
@@ -103,6 +90,24 @@ def test_a_limit_on_file_sizes_stops_the_run_and_nothing_is_lost(tmp_path: Path)
     assert not list((tmp_path / "cut").rglob(f"*{atomic.TEMPORARY}"))
     resume(tmp_path / "cut")
     assert digests_of_weights(tmp_path / "cut") == digests_of_weights(tmp_path / "whole")
+
+
+MAY_MOUNT = ("unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+
+
+def may_mount() -> bool:
+    return (
+        shutil.which("unshare") is not None and not subprocess.run(MAY_MOUNT, capture_output=True).returncode
+    )
+
+
+@pytest.mark.skipif(not may_mount(), reason="no tmpfs can be mounted here, in a namespace of its own either")
+def test_a_full_disk_stops_the_run_and_nothing_is_lost(tmp_path: Path) -> None:
+    """A real one, of 200 kB."""
+    command = ["unshare", "-rm", sys.executable, "-m", "tests.faults.small_disk", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "No space left on device; everything committed before is intact. Make room" in done.stdout
 
 
 def digests_of_weights(run: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import signal
 import time
@@ -11,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ensemble.config import make_config
-from ensemble.launch import train
 from ensemble.runs.status import run_status
 from ensemble.runs.store import RunStore
-from tests.faults.driver import OPTIONS
-from tests.faults.processes import Driver, driver, try_kill, wait_until
+from tests.faults.processes import Driver, at_work, digests, driver, try_kill, wait_until
 from tests.faults.tally import Tally
 
 pytestmark = pytest.mark.ray
@@ -24,29 +20,6 @@ pytestmark = pytest.mark.ray
 EXITS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
 FAULTS = 200
 """Of the long run."""
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    run = tmp_path_factory.mktemp("undisturbed") / "run"
-    train(make_config(OPTIONS | {"pool": "serial"}), run=run)
-    return digests(run)
-
-
-def digests(run: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(run.glob("members/00?/**/*.safetensors"))
-    }
-
-
-def at_work(one: Driver) -> bool:
-    """Whether a worker trains now: the diary has grown since a moment ago."""
-    diary = one.run / "events.jsonl"
-    before = diary.stat().st_size if diary.exists() else 0
-    return wait_until(
-        lambda: not one.running or (diary.exists() and diary.stat().st_size > before), within=60
-    )
 
 
 def strike(one: Driver, chance: random.Random, fault: str) -> bool:
@@ -116,7 +89,7 @@ def test_hundreds_of_faults_lose_nothing(tmp_path: Path, undisturbed: dict[str, 
     schedules = lost = 0
     while sum(injected.values()) < FAULTS:
         faults = chance.choices(
-            ["worker killed", "worker stopped", "raylet", *EXITS_BY_NAME], [20, 1, 1, 1, 1, 1], k=14
+            ["worker killed", "worker stopped", "raylet", *EXITS_BY_NAME], [20, 1, 1, 1, 1, 1], k=40
         )
         run = tmp_path / f"run-{schedules}"
         injected += run_through(run, faults, chance)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ensemble.config import make_config
 from ensemble.errors import UsageError
-from ensemble.members.plan import plan_members, resolve
-from tests.scenarios import blobs, images, line
+from ensemble.members.plan import MemberPlan, plan_members, resolve, trained_together
+from tests.scenarios import blobs, config_for, images, line
 
 
 @pytest.mark.parametrize(
@@ -26,7 +29,6 @@ def test_every_auto_is_written_out() -> None:
     assert resolved.train.lr == 0.001
     assert resolved.train.weight_decay == 0
     assert resolved.net.dropout is not None
-    assert resolved.execution.stack == 1
     sgd = resolve(make_config({"optimizer": "sgd"}), blobs().spec).train
     assert (sgd.lr, sgd.weight_decay) == (0.05, 5e-4)
     assert resolve(make_config({}), line().spec).train.loss == "gaussian"
@@ -43,7 +45,6 @@ def test_what_was_asked_for_is_kept() -> None:
         ({"loss": "mse"}, blobs(), "loss mse is for regression, but the task is classification"),
         ({"loss": "cross_entropy"}, line(), "loss cross_entropy is for classification"),
         ({"combine": "vote"}, line(), "combine vote has no meaning for regression"),
-        ({"stack": 4}, blobs(), "stack is 4"),
     ],
 )
 def test_what_does_not_fit_the_task_is_refused(options: dict[str, Any], data: Any, message: str) -> None:
@@ -67,3 +68,32 @@ def test_plans_do_not_depend_on_how_many_there_are() -> None:
     )
     assert many[:2] == few
     assert type(few[0]).model_validate_json(few[0].model_dump_json()) == few[0]
+
+
+@given(
+    cohorts=st.lists(st.integers(1, 40), min_size=1, max_size=4).map(tuple),
+    size=st.integers(1, 50),
+    added=st.integers(1, 40),
+)
+def test_stacks_hold_neighbours_of_one_cohort_and_growing_changes_nobody(
+    cohorts: tuple[int, ...], size: int, added: int
+) -> None:
+    """Fails where stacks are cut from all members at once: the last stack would then take new members in."""
+    data = blobs()
+
+    def plans(cohorts: tuple[int, ...]) -> tuple[MemberPlan, ...]:
+        config = config_for(data, members=sum(cohorts), stack=size)
+        return plan_members(config, data.spec, cohorts=cohorts)
+
+    before = plans(cohorts)
+    assert plans((*cohorts, added))[: len(before)] == before
+    stacks = trained_together(before)
+    assert [plan.index for stack in stacks for plan in stack] == list(range(len(before)))
+    starts = set(np.cumsum(cohorts).tolist())
+    for stack in stacks:
+        assert len(stack) <= size
+        assert not starts & set(range(stack[0].index + 1, stack[-1].index + 1))
+        ends = (stack[0].index, stack[-1].index)
+        assert {plan.stack for plan in stack} == {ends if len(stack) > 1 else None}
+    first = [len(stack) for stack in stacks if stack[-1].index < cohorts[0]]
+    assert max(first) - min(first) <= 1

@@ -231,3 +231,22 @@ def test_a_comparison_is_a_page_too() -> None:
     assert "A is better than B by accuracy" in page.text
     assert "A and C are not paired: their test rows differ." in page.text
     assert "Page" not in Page(render_comparison(comparison(tests=[], differing={}))).text
+
+
+def test_of_very_many_members_those_that_stand_out_are_shown() -> None:
+    """Ten thousand rows and dots would make a page of megabytes that nobody reads."""
+    given = full_report()
+    metrics = given["members"][0]["test"]
+    row = {"status": "done", "attempts": 1, "epochs": 3, "seconds": 1.0, "oob": None}
+    given["members"] = [
+        {**row, "index": index, "test": {**metrics, "accuracy": index / 10_000}} for index in range(10_000)
+    ]
+    given["members"][77] |= {"status": "failed", "test": None}
+    given["members"][88] |= {"mixed": True}
+    page = render_html(given)
+    assert len(page) < 500_000
+    assert "102 of 10,000 networks" in page
+    for index in (0, 9_999, 77, 88):
+        assert f"network {index}" in page
+    assert "network 5000" not in page
+    assert "one network (200 of 9,999, evenly by rank)" in page

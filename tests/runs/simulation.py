@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ensemble.data.dataset import Dataset
 from ensemble.errors import ClusterLostError, DiskError
 from ensemble.members.plan import MemberPlan, plan_members
 from ensemble.runs import atomic
+from ensemble.runs.checkpoints import Checkpoints
 from ensemble.runs.coordinator import train_members
 from ensemble.runs.pool import Message
 from ensemble.runs.silence import AttentivePool
@@ -51,27 +52,35 @@ PLANS: tuple[MemberPlan, ...] = plan_members(CONFIG, DATA.spec)
 PRINT = {"hardware": "simulated"}
 
 
-def fake_training(plan: MemberPlan, state: TrainState | None) -> Iterator[Event]:
-    """What a worker tells of a member; a checkpoint after every step, of which the pool lets some through."""
-    w = np.full(4, plan.index + 1, np.uint64) if state is None else state.arrays["w"].copy()
+def fake_training(plans: Sequence[MemberPlan], state: TrainState | None) -> Iterator[Event]:
+    """What a worker tells of members trained together; a checkpoint after every step, of which some come through."""
+    start = [np.full(4, plan.index + 1, np.uint64) for plan in plans]
+    ws = start if state is None else [state.arrays[plan.name].copy() for plan in plans]
     step = 0 if state is None else state.step
-    history = [] if state is None else [Progress(**line) for line in state.values["history"]]
-    yield Started(plan.index, "cpu", "simulated", 1, resumed_epoch=len(history), fingerprint=PRINT)
-    while len(history) < EPOCHS:
-        while step < STEPS * (len(history) + 1):
+    kept = {} if state is None else state.values["histories"]
+    histories = [[Progress(**line) for line in kept.get(plan.name, [])] for plan in plans]
+    for plan in plans:
+        yield Started(plan.index, "cpu", "simulated", 1, resumed_epoch=len(histories[0]), fingerprint=PRINT)
+    while len(histories[0]) < EPOCHS:
+        while step < STEPS * (len(histories[0]) + 1):
             step += 1
-            w = w * MULTIPLIER + np.arange(step, step + 4, dtype=np.uint64)
+            ws = [w * MULTIPLIER + np.arange(step, step + 4, dtype=np.uint64) for w in ws]
             if step in (6, 12):
-                yield predictor(plan, w, "snapshots", step // 6 - 1)
-            values = {"history": [asdict(progress) for progress in history]}
-            yield Checkpoint(plan.index, TrainState(len(history), step, {"w": w.copy()}, values))
-        loss = float(w[0] % np.uint64(1000))
-        history.append(
-            Progress(plan.index, len(history) + 1, EPOCHS, loss, None, None, 0.1, 1.0, 0.0, 0.1, 18)
-        )
-        yield history[-1]
-    yield predictor(plan, w, "members", 0)
-    yield Finished(plan.index, tuple(history), 0.1, 0.1)
+                for plan, w in zip(plans, ws, strict=True):
+                    yield predictor(plan, w, "snapshots", step // 6 - 1)
+            lines = [[asdict(progress) for progress in history] for history in histories]
+            values = {"histories": dict(zip([plan.name for plan in plans], lines, strict=True))}
+            arrays = {plan.name: w.copy() for plan, w in zip(plans, ws, strict=True)}
+            yield Checkpoint(plans[0].index, TrainState(len(histories[0]), step, arrays, values))
+        for plan, w, history in zip(plans, ws, histories, strict=True):
+            loss = float(w[0] % np.uint64(1000))
+            history.append(
+                Progress(plan.index, len(history) + 1, EPOCHS, loss, None, None, 0.1, 1.0, 0.0, 0.1, 18)
+            )
+            yield history[-1]
+    for plan, w, history in zip(plans, ws, histories, strict=True):
+        yield predictor(plan, w, "members", 0)
+        yield Finished(plan.index, tuple(history), 0.1, 0.1)
 
 
 def predictor(plan: MemberPlan, w: Any, origin: Any, index: int) -> Predictor:
@@ -140,7 +149,7 @@ class SimulatedPool:
         while self._waiting and len(self._running) < self.workers:
             task, attempt = self._waiting.pop(0)
             assert isinstance(task, Train)
-            self._running.append(Worker(task, attempt, fake_training(task.plans[0], task.state)))
+            self._running.append(Worker(task, attempt, fake_training(task.plans, task.state)))
         messages: list[Message] = []
         if self._late and self._chance.random() < 0.3:
             messages += self._late
@@ -190,9 +199,9 @@ class SimulatedPool:
 
     def _failed(self, worker: Worker, cause: Any) -> Message:
         assert isinstance(worker.task, Train)
-        return Message(
-            worker.task.key, worker.attempt, Failed(worker.task.plans[0].index, cause, "simulated")
-        )
+        plans = worker.task.plans
+        member = plans[0].index if len(plans) == 1 else None
+        return Message(worker.task.key, worker.attempt, Failed(member, cause, "simulated"))
 
     def _happens(self, what: str) -> bool:
         happens = self._ledger.budget > 0 and self._chance.random() < getattr(self._odds, what)
@@ -200,9 +209,6 @@ class SimulatedPool:
             self._ledger.faults[what] += 1
             self._ledger.budget -= 1
         return happens
-
-    def waiting(self) -> str | None:
-        return None
 
     def describe(self) -> dict[str, Any]:
         return {"pool": "simulated", "workers": self.workers}
@@ -222,19 +228,20 @@ class Ledger:
     damaged: bool = False
     torn: bool = False
     """A predictor never arrived, so checkpoints after it are no good."""
-    acknowledged: dict[int, int] = field(default_factory=dict)
-    """Step of each member's newest checkpoint whose commit returned."""
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    """Step of the newest checkpoint whose commit returned, by the directory of the member or the stack."""
     committed: Counter[int] = field(default_factory=Counter)
 
     def check_start(self, task: Train) -> None:
-        member = task.plans[0].index
         if self.damaged:
             return
-        assert not self.committed[member], f"member {member} was done, and is trained again"
+        left = [plan.name for plan in task.plans if not self.committed[plan.index]]
+        assert left, f"{task.key} was done, and is trained again"
         if self.torn:
             return
         step = 0 if task.state is None else task.state.step
-        assert step >= self.acknowledged.get(member, 0), f"member {member} lost acknowledged steps"
+        names = sorted({task.plans[0].name, task.plans[-1].name})
+        assert step >= self.acknowledged.get("-".join(names), 0), f"{task.key} lost acknowledged steps"
 
 
 def run_schedule(root: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> Ledger:
@@ -245,7 +252,7 @@ def run_schedule(root: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> Ledg
     """
     chance = random.Random(seed)
     ledger = Ledger(budget=chance.randint(1, 25))
-    store = make_store(root)
+    store = make_store(root, stack=chance.choice([1, 2, 3]))
     damages = chance.random() < 0.25
     while not run_session(store.root, chance, ledger, monkeypatch):
         if damages and chance.random() < 0.5:
@@ -254,8 +261,19 @@ def run_schedule(root: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> Ledg
     return ledger
 
 
-def make_store(root: Path) -> RunStore:
-    return RunStore.create(root, DATA, config=CONFIG, functions={}, parameters=4, versions={})
+def make_store(root: Path, *, stack: int = 1) -> RunStore:
+    """A run of three members; in stacks of two, the last is left alone."""
+    execution = CONFIG.execution.model_copy(update={"stack": stack})
+    config = CONFIG.model_copy(update={"execution": execution})
+    return RunStore.create(root, DATA, config=config, functions={}, parameters=4, versions={})
+
+
+def train_alone(store: RunStore) -> None:
+    """Train the first member and no other, in peace."""
+    clock = Clock()
+    pool = SimulatedPool(clock, random.Random(1), Odds(), Ledger(budget=0, damaged=True))
+    with store.hold():
+        train_members(PLANS[:1], store, DATA, pool, lambda message: None, CONFIG.execution, clock=clock)
 
 
 def run_session(root: Path, chance: random.Random, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -284,7 +302,7 @@ def run_session(root: Path, chance: random.Random, ledger: Ledger, monkeypatch: 
             store = RunStore.open(root)
             with store.hold():
                 attentive = AttentivePool(pool, least=SILENCE, clock=clock)
-                train_members(PLANS, store, DATA, attentive, observe, CONFIG.execution, clock=clock)
+                train_members(store.plans, store, DATA, attentive, observe, CONFIG.execution, clock=clock)
         except (Crash, DiskError, ClusterLostError) as stopped:
             ledger.faults[type(stopped).__name__] += 1
             ledger.budget -= 1
@@ -310,18 +328,24 @@ def draw_odds(chance: random.Random) -> Odds:
 
 
 def note_acknowledged(patch: pytest.MonkeyPatch, ledger: Ledger) -> None:
-    real = RunStore.save_checkpoint
+    real = Checkpoints.save
 
-    def save(self: RunStore, plan: MemberPlan, checkpoint: Checkpoint, *args: Any) -> None:
-        real(self, plan, checkpoint, *args)
-        ledger.acknowledged[plan.index] = max(ledger.acknowledged.get(plan.index, 0), checkpoint.state.step)
+    def save(self: Checkpoints, state: TrainState, *args: Any) -> None:
+        real(self, state, *args)
+        name = self.directory.name
+        ledger.acknowledged[name] = max(ledger.acknowledged.get(name, 0), state.step)
 
-    patch.setattr(RunStore, "save_checkpoint", save)
+    patch.setattr(Checkpoints, "save", save)
 
 
 def damage(root: Path, chance: random.Random, ledger: Ledger) -> None:
     """Spoil one file of a member: cut it short, or turn a bit."""
-    files = [path for path in sorted(root.glob("members/*/**/*")) if path.is_file()]
+    files = [
+        path
+        for kind in ("members", "stacks")
+        for path in sorted(root.glob(f"{kind}/*/**/*"))
+        if path.is_file()
+    ]
     if not files:
         return
     path = chance.choice(files)
@@ -347,6 +371,7 @@ def check_end(root: Path, ledger: Ledger) -> None:
         assert ledger.damaged or ledger.committed[plan.index] == 1
     assert not list(root.rglob(f"*{atomic.TEMPORARY}"))
     assert not list(root.glob("members/00?/checkpoint-*"))
+    assert not list(root.glob("stacks/*/checkpoint-*[!d]"))
     assert store.holder() is None
     assert (root / "lock").read_bytes() == b""
 
@@ -360,11 +385,11 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def undisturbed() -> dict[str, str]:
+def undisturbed(plans: tuple[MemberPlan, ...] = PLANS) -> dict[str, str]:
     """The same, computed without a coordinator."""
     found: dict[str, str] = {}
-    for plan in PLANS:
-        for event in fake_training(plan, None):
+    for plan in plans:
+        for event in fake_training((plan,), None):
             if isinstance(event, Predictor):
                 stem = "" if event.origin == "members" else f"{event.origin}/{event.index:02d}."
                 names = ("weights.", "predictions.") if not stem else (stem, f"{stem}predictions.")

@@ -31,7 +31,7 @@ def train(root: Path, data: Dataset | None = None, **options: Any) -> tuple[RunS
 def test_snapshots_are_averaged_within_each_member(tmp_path: Path) -> None:
     store, report = train(tmp_path / "run", snapshots=3, schedule="linear", batch_norm="none", epochs=8)
     for index in (0, 1):
-        record, average = store.member(index), store.average(f"snapshots-00{index}")
+        record, average = store.member(index), store.averages.get(f"snapshots-00{index}")
         assert record is not None
         assert average is not None
         assert average.networks == ((index, 0), (index, 1), (index, 2))
@@ -39,7 +39,7 @@ def test_snapshots_are_averaged_within_each_member(tmp_path: Path) -> None:
             "output.weight" if "output.weight" in store.weights(record) else next(iter(store.weights(record)))
         )
         mean = np.mean([store.weights(record, "snapshots", k)[name] for k in range(3)], axis=0)
-        np.testing.assert_allclose(store.average_weights(average)[name], mean, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(store.averages.weights(average)[name], mean, rtol=1e-5, atol=1e-7)
     parameters = report["combined"]["snapshots/parameters"]
     assert parameters["advised"] is True
     assert parameters["accuracy"] == pytest.approx(
@@ -57,7 +57,7 @@ def test_matching_lowers_the_barrier(tmp_path: Path, net: str) -> None:
     assert combined["parameters"]["matched"] is True
     assert combined["parameters/unmatched"]["matched"] is False
     assert combined["parameters"]["barrier"] <= combined["parameters/unmatched"]["barrier"] + 0.02
-    assert store.average("averaged") != store.average("unmatched")
+    assert store.averages.get("averaged") != store.averages.get("unmatched")
 
 
 def test_a_network_that_declares_no_permutations_is_refused_by_name() -> None:
@@ -68,7 +68,7 @@ def test_a_network_that_declares_no_permutations_is_refused_by_name() -> None:
 
 def test_a_greedy_soup_is_no_worse_than_its_best_ingredient(tmp_path: Path) -> None:
     store, report = train(tmp_path / "run", soup=True, members=4)
-    soup = store.average("greedy")
+    soup = store.averages.get("greedy")
     assert soup is not None
     assert 1 <= len(soup.networks) <= 4
     assert soup.candidates == ((0, 0), (1, 0), (2, 0), (3, 0))

@@ -18,7 +18,7 @@ from ensemble.runs.coordinator import run_ensemble
 from ensemble.runs.pool import Pool, SerialPool
 from ensemble.runs.retry import Decision
 from ensemble.runs.store import RunStore
-from ensemble.training.events import Checkpoint, Event, Failed, Finished, Progress
+from ensemble.training.events import Checkpoint, Diverged, Event, Failed, Finished, Progress
 from ensemble.training.tasks import Task
 from tests.runs.pools import ScriptedPool
 from tests.scenarios import blobs, config_for, line
@@ -122,7 +122,7 @@ def test_a_member_that_keeps_failing_does_not_take_the_others_along(tmp_path: Pa
 
 def test_a_diverged_member_is_left_out_at_once(tmp_path: Path) -> None:
     def diverges(task: Task, attempt: int, events: Iterator[Event]) -> Iterator[Event]:
-        return iter([Failed(1, "diverged", "loss nan")]) if task.key == "train/001" else events
+        return iter([Diverged(1, "loss nan")]) if task.key == "train/001" else events
 
     pool = ScriptedPool(diverges)
     _, report = train(tmp_path / "run", pool)
@@ -133,7 +133,7 @@ def test_a_diverged_member_is_left_out_at_once(tmp_path: Path) -> None:
 
 def test_too_few_members_are_no_result(tmp_path: Path) -> None:
     def fails(task: Task, attempt: int, events: Iterator[Event]) -> Iterator[Event]:
-        return iter([Failed(0, "diverged", "loss nan")]) if task.key == "train/000" else events
+        return iter([Diverged(0, "loss nan")]) if task.key == "train/000" else events
 
     with pytest.raises(TooFewMembersError, match="1 of 2 members finished, and min-members is 2"):
         train(tmp_path / "run", ScriptedPool(fails), min_members=2)
@@ -193,10 +193,10 @@ def test_regression_has_no_vote_and_says_so(tmp_path: Path) -> None:
 
 def test_averaged_parameters_are_refreshed_and_predicted_by_a_worker(tmp_path: Path) -> None:
     store, report = train(tmp_path / "run", SerialPool())
-    record = store.average("averaged")
+    record = store.averages.get("averaged")
     assert record is not None
     assert record.networks == ((0, 0), (1, 0))
-    averaged = store.average_weights(record)
+    averaged = store.averages.weights(record)
     members = [store.weights(member) for member in (store.member(0), store.member(1)) if member is not None]
     name = next(name for name in averaged if name.endswith("weight"))
     np.testing.assert_allclose(averaged[name], (members[0][name] + members[1][name]) / 2, rtol=1e-6)

@@ -9,12 +9,13 @@ import pytest
 from ensemble.errors import EnsembleError
 from ensemble.runs import attempts, repeating
 from ensemble.runs.coordinator import run_ensemble
+from ensemble.runs.pool import Message
 from ensemble.runs.retry import Decision, decide
-from ensemble.training.events import Event, Failed
-from ensemble.training.tasks import Task
+from ensemble.training.events import Event, Failed, Notice, Scored
+from ensemble.training.tasks import Score, Task
 from tests.runs.pools import ScriptedPool
 from tests.runs.test_coordinator import new_store
-from tests.scenarios import blobs, config_for
+from tests.scenarios import blobs, config_for, plans_for
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,8 @@ def dies(times: int) -> ScriptedPool:
 
 
 def test_a_worker_that_dies_while_it_judges_an_average_costs_nothing(tmp_path: object) -> None:
-    """Without ``RepeatingPool`` one death after hours of training ended the run with exit code 1."""
+    """Seen to fail without ``RepeatingPool`` in the coordinator: one death after hours of training ended the run with
+    exit code 1."""
     data = blobs()
     store = new_store(tmp_path / "run", data, config_for(data))  # type: ignore[operator]
     pool = dies(2)
@@ -47,7 +49,42 @@ def test_a_worker_that_dies_while_it_judges_an_average_costs_nothing(tmp_path: o
 
 
 def test_it_is_given_up_with_its_evidence(tmp_path: object) -> None:
+    """Seen to fail (it never ended) when failures are kept back for ever."""
     data = blobs()
     store = new_store(tmp_path / "run", data, config_for(data))  # type: ignore[operator]
     with pytest.raises(EnsembleError, match="exit code 137"):
         run_ensemble(store, data, dies(9), lambda message: None, store.record.config.execution)
+
+
+def test_what_the_pool_itself_says_is_passed_on() -> None:
+    """Seen to fail without the exception for notices: they are of no task that is known."""
+
+    class Waiting:
+        workers = 1
+
+        def submit(self, task: Task, *, attempt: int) -> None: ...
+
+        def poll(self, timeout: float) -> list[Message]:
+            return [Message("", 0, Notice("waiting for 1 GPU: 3 of 3 in use"))]
+
+    assert len(repeating.RepeatingPool(Waiting(), retries=2).poll(0.0)) == 1
+
+
+def test_a_late_word_of_an_attempt_that_is_over_is_not_passed_on() -> None:
+    """Seen to fail without the comparison of attempts: an average would be committed twice."""
+
+    class Late:
+        workers = 1
+
+        def submit(self, task: Task, *, attempt: int) -> None:
+            told.extend(Message(task.key, number, Scored({}, {})) for number in range(1, attempt + 1))
+
+        def poll(self, timeout: float) -> list[Message]:
+            said, told[:] = list(told), []
+            return said
+
+    told: list[Message] = []
+    pool = repeating.RepeatingPool(Late(), retries=2)
+    (plan, _) = plans_for(blobs())
+    pool.submit(Score("averaged", plan, {}, (), refresh=False), attempt=2)
+    assert [message.attempt for message in pool.poll(0.0)] == [2]

@@ -10,7 +10,7 @@ from ensemble.runs.retry import LONGEST_WAIT, decide
 from ensemble.training.events import Cause
 
 
-@pytest.mark.parametrize("cause", [c for c in get_args(Cause) if c not in ("diverged", "cancelled")])
+@pytest.mark.parametrize("cause", [c for c in get_args(Cause) if c != "cancelled"])
 def test_what_may_be_the_machines_fault_is_tried_again(cause: Cause) -> None:
     assert decide(cause, attempts=1, retries=2).action == "retry"
     assert decide(cause, attempts=2, retries=2).action == "retry"
@@ -18,8 +18,8 @@ def test_what_may_be_the_machines_fault_is_tried_again(cause: Cause) -> None:
     assert decide(cause, attempts=1, retries=0).action == "give_up"
 
 
-def test_a_divergence_would_come_again() -> None:
-    assert decide("diverged", attempts=1, retries=9).action == "give_up"
+def test_what_was_stopped_is_not_begun_again() -> None:
+    assert decide("cancelled", attempts=1, retries=9).action == "give_up"
 
 
 def test_waits_double_up_to_a_bound() -> None:

@@ -11,7 +11,8 @@ from ensemble.data.dataset import Dataset
 from ensemble.errors import RunError
 from ensemble.members.plan import MemberPlan
 from ensemble.runs.store import RunStore
-from ensemble.training.events import Checkpoint, Failed, Finished, Predictor, Progress, TrainState
+from ensemble.training.events import Finished, Predictor, Progress
+from tests.runs.test_checkpoints import state_at
 from tests.scenarios import blobs, config_for, plans_for
 
 PRINT = {"hardware": "a"}
@@ -36,10 +37,6 @@ def store(tmp_path: Path, data: Dataset) -> RunStore:
 @pytest.fixture
 def plan(data: Dataset) -> MemberPlan:
     return plans_for(data)[0]
-
-
-def checkpoint(step: int) -> Checkpoint:
-    return Checkpoint(0, TrainState(1, step, {"net.w": np.full(3, float(step))}, {"loss_sum": 0.1 * step}))
 
 
 def finish(store: RunStore, plan: MemberPlan) -> None:
@@ -79,8 +76,8 @@ def test_a_changed_file_is_refused(store: RunStore, name: str) -> None:
 
 def test_a_member_is_done_once_its_manifest_stands(store: RunStore, plan: MemberPlan) -> None:
     assert store.member(0) is None
-    store.save_checkpoint(plan, checkpoint(3), [PRINT], {})
-    store.fail_member(0, Failed(0, "died", "gone"), attempts=3)
+    store.checkpoints(plan).save(state_at(3), [PRINT], {})
+    store.fail_member(0, cause="died", evidence="gone", attempts=3)
     finish(store, plan)
     record = store.member(0)
     assert record is not None
@@ -101,63 +98,7 @@ def test_damaged_weights_are_refused(store: RunStore, plan: MemberPlan) -> None:
         store.weights(record)
 
 
-def test_the_last_two_checkpoints_are_kept(store: RunStore, plan: MemberPlan) -> None:
-    for step in (5, 10, 15):
-        store.save_checkpoint(plan, checkpoint(step), [PRINT], {})
-    assert len(list(store.member_directory(0).glob("checkpoint-*"))) == 4
-    found = store.last_checkpoint(plan)
-    assert found is not None
-    assert (found.state.step, found.fingerprints) == (15, (PRINT,))
-    np.testing.assert_array_equal(found.state.arrays["net.w"], [15.0, 15.0, 15.0])
-
-
-@pytest.mark.parametrize("ending", [".safetensors", ".json"])
-def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
-    store: RunStore, plan: MemberPlan, ending: str
-) -> None:
-    for step in (5, 10):
-        store.save_checkpoint(plan, checkpoint(step), [PRINT], {})
-    path = store.member_directory(0) / f"checkpoint-000000010{ending}"
-    path.write_bytes(path.read_bytes()[:-3])
-    found = store.last_checkpoint(plan)
-    assert found is not None
-    assert found.state.step == 5
-    assert path.with_name(path.name + ".damaged").exists()
-    assert [e["event"] for e in store.events()] == ["checkpoint_damaged"]
-
-
-def test_a_checkpoint_knows_the_snapshots_sent_before_it(store: RunStore, plan: MemberPlan) -> None:
-    """Fails without ``files`` in the manifest: a resumed member would be committed without its first snapshots."""
-    snapshot = Predictor(0, "snapshots", 0, {"w": np.arange(4.0)}, {"test": np.ones((2, 3), np.float32)})
-    files = store.save_predictor(snapshot)
-    store.save_checkpoint(plan, checkpoint(5), [PRINT], files)
-    found = store.last_checkpoint(plan)
-    assert found is not None
-    assert found.files == files
-    (store.member_directory(0) / "snapshots" / "00.safetensors").write_bytes(b"")
-    assert store.last_checkpoint(plan) is None
-
-
-def test_arrays_without_their_manifest_are_no_checkpoint(store: RunStore, plan: MemberPlan) -> None:
-    store.save_checkpoint(plan, checkpoint(5), [PRINT], {})
-    (store.member_directory(0) / "checkpoint-000000005.json").unlink()
-    assert store.last_checkpoint(plan) is None
-
-
-def test_a_checkpoint_of_another_plan_is_not_used(store: RunStore, data: Dataset, plan: MemberPlan) -> None:
-    store.save_checkpoint(plan, checkpoint(5), [PRINT], {})
-    other = plans_for(data, lr=0.5)[0]
-    assert store.last_checkpoint(other) is None
-
-
 def test_fingerprints_that_differ_mark_the_member_mixed(store: RunStore, plan: MemberPlan) -> None:
     finished = Finished(0, (), 0.1, 0.01)
     record = store.commit_member(plan, finished, {}, attempts=2, fingerprints=[PRINT, {"hardware": "b"}])
     assert record.mixed
-
-
-def test_a_line_of_the_diary_that_was_cut_short_is_passed_over(store: RunStore) -> None:
-    store.log("one", member=1)
-    with (store.root / "events.jsonl").open("a") as diary:
-        diary.write('{"event": "tw')
-    assert [event["event"] for event in store.events()] == ["one"]

@@ -1,0 +1,40 @@
+"""A run's diary: what happened, one line of JSON an event, for people and `status`. Nothing is decided by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from ensemble.runs import atomic
+
+
+def append(path: Path, what: str, details: dict[str, Any]) -> None:
+    """Append one line; it is not synced.
+
+    Raises:
+        DiskError: the disk refused.
+    """
+    atomic.append_line(path, json.dumps({"time": round(time.time(), 3), "event": what, **details}))
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Its lines, each with a number ``time`` and a word ``event``; one cut short by a crash is passed over.
+
+    Raises:
+        RunError: it is there, but no file.
+    """
+    if not os.path.lexists(path):
+        return
+    for line in atomic.read(path).splitlines():
+        try:
+            event = json.loads(line)
+            time_, what = itemgetter("time", "event")(event)
+        except (ValueError, RecursionError, KeyError, TypeError):
+            continue
+        if isinstance(time_, int | float) and isinstance(what, str):
+            yield event

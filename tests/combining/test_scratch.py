@@ -1,0 +1,49 @@
+"""Room for predictions: large arrays lie in a file, of which nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ensemble.combining import scratch
+from ensemble.combining.scratch import blocks
+from ensemble.errors import DiskError
+
+
+@pytest.fixture(autouse=True)
+def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "IN_MEMORY", 1000)
+
+
+def test_small_arrays_are_in_memory_and_large_ones_in_a_file_without_a_name(tmp_path: Path) -> None:
+    assert type(scratch.scratch((10, 10), np.float32)) is np.ndarray
+    found = scratch.scratch((10, 10, 10), np.float32)
+    assert isinstance(found.base, np.memmap)
+    assert found.shape == (10, 10, 10)
+    found[:] = np.arange(1000).reshape(10, 10, 10)
+    assert found.sum() == 499500
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails without taking all of the room at once: a page that finds none ends the process by a signal."""
+
+    def refuse(descriptor: int, start: int, size: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(DiskError, match=r"no room for 0.0 GB .*No space left.* TMPDIR"):
+        scratch.scratch((1000,), np.float64)
+
+
+def test_blocks_are_all_predictors_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "BLOCK", 12)
+    assert [(b.start, b.stop) for b in blocks(np.empty((5, 2, 3)))] == [(0, 2), (2, 4), (4, 5)]
+    assert [(b.start, b.stop) for b in blocks(np.empty((2, 100)))] == [(0, 1), (1, 2)]
+    assert list(blocks(np.empty((0, 3)))) == []
+    assert len(list(blocks(np.empty((3, 0, 2))))) == 1
