@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from ensemble.combining.predictions import Array, Floats
@@ -30,6 +29,8 @@ def fit_temperature(p: Array, y: Array) -> float:
     Raises:
         EnsembleError: there are no rows to fit on.
     """
+    from scipy.optimize import minimize_scalar  # heavy, and workers, who come by here, fit nothing
+
     _need_rows(len(y))
     logs = np.log(np.maximum(p, PROBABILITY_FLOOR), dtype=np.float64)
     true = logs[np.arange(len(y)), y].mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from ensemble.training.events import Alive, Checkpoint, Diverged, Event, Finishe
 from ensemble.training.fingerprint import fingerprint, whereabouts
 from ensemble.training.losses import predictions
 from ensemble.training.networks import channels_last, choose_device, load_weights, make_net, weights_of
+from ensemble.training.optimizers import make_optimizer, take_step
 from ensemble.training.precision import step_context
 from ensemble.training.predictors import final_predictors, predictor
 from ensemble.training.rows import DeviceRows, batch_bounds, device_targets
@@ -92,7 +93,7 @@ def train_member(
             if not (math.isfinite(value) and math.isfinite(norm)):
                 yield Diverged(plan.index, evidence(run, value, norm, lr))
                 return
-            optimizer.step()
+            take_step(optimizer)
 
             run.count_step(value, norm, clipped, lr, seconds=time.perf_counter() - begun)
             if run.step in snapshots_at:
@@ -144,20 +145,6 @@ def watched_rows(plan: MemberPlan, data: Dataset) -> Rows:
         return data.valid
     selecting, _ = split_holdout(len(data.valid), seed=plan.seed)
     return data.valid[selecting]
-
-
-def make_optimizer(plan: MemberPlan, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """Fused kernels: one pass over the parameters a step, on CPUs as on GPUs."""
-    train = plan.train
-    assert train.lr is not None
-    assert train.weight_decay is not None
-    if train.optimizer == "sgd":
-        assert train.momentum is not None
-        return torch.optim.SGD(
-            parameters, lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay, fused=True
-        )
-    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=train.lr, weight_decay=train.weight_decay, fused=True)
 
 
 @torch.inference_mode()

@@ -32,12 +32,12 @@ from ensemble.training.loop import (
     conclude,
     evidence,
     figures_of,
-    make_optimizer,
     sums_of,
     watched_rows,
 )
 from ensemble.training.losses import loss_function
 from ensemble.training.networks import channels_last, choose_device, load_weights, make_net
+from ensemble.training.optimizers import make_optimizer, take_step
 from ensemble.training.precision import step_context
 from ensemble.training.predictors import predictor
 from ensemble.training.rows import DeviceRows, batch_bounds, device_targets, to_numpy
@@ -133,7 +133,7 @@ def train_stack(
             gradients = [p.grad for p in parameters if p.grad is not None]
             norms, clipped = clip_each(gradients, clip_norm=train.clip_norm, clip_value=train.clip_value)
             values = losses.tolist()
-            optimizer.step()
+            take_step(optimizer)
 
             share = (time.perf_counter() - begun) / len(live)
             for member in live:
