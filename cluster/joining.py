@@ -86,8 +86,8 @@ def explain(address: str, probe: Probe, *, patience: float) -> str:
         "no token": f"the cluster {place} asks for a token and none was found; put it into ~/.ray/auth_token, or name "
         "its file with RAY_AUTH_TOKEN_PATH",
         "version": f"the cluster {place} runs other versions: {probe.detail}; use the same Ray and Python as there",
-        "no cluster": f"no running Ray cluster was found {place}; start one with `ray start --head`, or leave "
-        "--address out for a private one",
+        "no cluster": f"no running Ray cluster was found {place}; start one with `ray start --head`, or say "
+        "--address local for a private one",
         "silent": f"something listens {place}, but no Ray cluster answered within {patience:g} s; give the port of the "
         "cluster's head (usually 6379), not of its dashboard",
         "joined": f"the cluster {place} can be joined",

@@ -249,11 +249,17 @@ def ahead(there: Collection[str], here: Collection[str]) -> list[str]:
     later = {
         f"{directory}/checkpoint-{step:09d}.json"
         for directory, step in newest.items()
-        if directory not in over
-        and directory.startswith("members/")
-        and step > newest_here.get(directory, -1)
+        if not over.issuperset(_members_of(directory)) and step > newest_here.get(directory, -1)
     }
     return sorted(done | later)
+
+
+def _members_of(directory: str) -> set[str]:
+    """Whose checkpoints lie there: ``members/000``, or ``stacks/000-015`` of members that are trained as one."""
+    first, _, last = Path(directory).name.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        return set()  # nothing that a run of ours would have written
+    return {f"members/{index:03d}" for index in range(int(first), int(last or first) + 1)}
 
 
 def _newest_checkpoints(names: Iterable[str]) -> dict[str, int]:

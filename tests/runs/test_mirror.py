@@ -380,7 +380,11 @@ def test_ahead() -> None:
     assert ahead({checkpoint(9)}, {checkpoint(8)}) == [checkpoint(9)]
     assert ahead({checkpoint(9)}, {checkpoint(9), checkpoint(10)}) == []
     assert ahead({checkpoint(9)}, {"members/000/member.json"}) == [], "done here, and not told there yet"
-    assert ahead({"stacks/000-003/checkpoint-000000009.json"}, set()) == []
+    stack = "stacks/000-001/checkpoint-{:09d}.json".format
+    assert ahead({stack(9)}, {stack(8)}) == [stack(9)]
+    assert ahead({stack(9)}, {"members/000/member.json"}) == [stack(9)]
+    assert ahead({stack(9)}, {"members/000/member.json", "members/001/member.json"}) == []
+    assert ahead({"elsewhere/checkpoint-000000009.json"}, set()) == []
 
 
 def test_names_that_no_run_gives_are_never_read(tmp_path: Path, address: str) -> None:
