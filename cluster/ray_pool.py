@@ -72,6 +72,7 @@ class RayPool:
         """
         self._session = session
         self._plan = plan
+        self._most = plan.workers
         self._data: Dataset | None = None
         self._file: MappedFile | None = None
         self._sent: dict[bool, Any] = {}
@@ -181,7 +182,7 @@ class RayPool:
         return {
             "pool": "ray",
             "at_once": places(nodes, self._plan),
-            "workers": self.workers,
+            "workers": self._most,  # at once; of the time of so many the report says how much was training
             "nodes": len(nodes),
             "cpus": sum(node.cpus for node in nodes),
             "gpus": sum(node.gpus for node in nodes),
@@ -288,6 +289,7 @@ class RayPool:
         """Let the number of workers follow the nodes, and say what tasks have been waiting for."""
         if not self._session.private and self._session.look():
             before, self._plan = self._plan.workers, resized(self._plan, self._session.nodes)
+            self._most = max(self._most, self.workers)
             if self.workers != before:
                 change = "joined" if self.workers > before else "left"
                 self._say(
