@@ -100,17 +100,17 @@ def load_rows(source: str, spec: DataSpec, *, labelled: bool, data_dir: str | No
         DataError: rows that cannot be used or that differ from the training rows; the difference is named.
     """
     _check_kind(source, table=bool(spec.columns))
-    part, notes = _taken(
-        read_source(
-            source,
-            target=spec.target,
-            data_dir=data_dir,
-            labelled=labelled,
-            like={column.name: column.kind for column in spec.columns},
-            text_target=_is_text(spec.classes),
-        ),
+    read = read_source(
         source,
+        target=spec.target,
+        data_dir=data_dir,
+        labelled=labelled,
+        like={column.name: column.kind for column in spec.columns},
+        text_target=_is_text(spec.classes),
     )
+    part, notes = _taken(read, source)
+    if source == spec.source and part is read.rows:
+        notes = (*notes, "most of them are rows that this run was trained on, which flatters it")
     y = match_targets(part, task=spec.task, classes=spec.classes) if labelled else None
     if isinstance(part.x, Table):
         raw: Array = encode(part.x, spec.columns)

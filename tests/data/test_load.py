@@ -176,6 +176,9 @@ def test_new_rows_are_the_inputs_of_the_run(tmp_path: Path) -> None:
     rows = load_rows(source, data.spec, labelled=True)
     assert np.array_equal(rows.x, data.x)
     assert "all 40 rows are taken" in rows.note
+    assert "rows that this run was trained on" in rows.note
+    other = load_rows(npz(tmp_path / "b.npz", **features()), data.spec, labelled=True)
+    assert "was trained on" not in other.note
 
 
 def test_new_rows_of_a_source_with_test_rows_are_those(tmp_path: Path) -> None:
@@ -185,6 +188,7 @@ def test_new_rows_of_a_source_with_test_rows_are_those(tmp_path: Path) -> None:
     assert np.array_equal(rows.x, data.x[data.test])
     assert rows.x.dtype == np.uint8
     assert "its own 10 test rows are taken" in rows.note
+    assert "was trained on" not in rows.note
 
 
 def test_new_rows_that_differ_are_refused(tmp_path: Path) -> None:

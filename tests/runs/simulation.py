@@ -43,8 +43,9 @@ from tests.scenarios import blobs, config_for
 EPOCHS, STEPS = 3, 5
 MULTIPLIER = np.uint64(6364136223846793005)
 SILENCE = 8.0
-LONGEST_PAUSE = 7.0
-"""A worker that is well never pauses longer; a hung one says nothing any more."""
+LONGEST_PAUSE = 5.0
+"""A worker that is well never pauses longer; a hung one says nothing any more. The rest of `SILENCE` is for words after
+the pause that are lost."""
 
 DATA = blobs(rows=30)
 CONFIG: RunConfig = config_for(DATA, members=3, snapshots=2, epochs=EPOCHS, silence=SILENCE, retries=10**6)
@@ -162,8 +163,8 @@ class SimulatedPool:
 
     def _listen(self, worker: Worker) -> list[Message]:
         event = next(worker.events, None)
-        if isinstance(event, Checkpoint) and self._chance.random() < 0.6:
-            return []
+        while isinstance(event, Checkpoint) and self._chance.random() < 0.6:
+            event = next(worker.events, None)  # as if no checkpoint had been due
         message = Message(worker.task.key, worker.attempt, event)
         if event is None:
             return self._end(worker, message)
@@ -171,8 +172,6 @@ class SimulatedPool:
             return self._end(worker, self._failed(worker, "died"))
         if self._happens("hangs"):
             worker.silent_until = float("inf")
-        elif self._happens("pauses"):
-            worker.silent_until = self._clock.now + self._chance.uniform(0, LONGEST_PAUSE)
         if self._happens("late"):
             self._ledger.torn |= isinstance(event, Predictor)
             worker.kept.append(message)
@@ -180,6 +179,9 @@ class SimulatedPool:
         if self._happens("lost"):
             self._ledger.torn |= isinstance(event, Predictor)
             return []
+        if worker.silent_until < self._clock.now and self._happens("pauses"):
+            # Only behind a word that is heard: two pauses with a lost word between would be as long as a hang.
+            worker.silent_until = self._clock.now + self._chance.uniform(0, LONGEST_PAUSE)
         return [message, message] if self._happens("twice") else [message]
 
     def kill(self, key: str) -> None:
