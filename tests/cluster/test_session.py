@@ -143,7 +143,7 @@ def test_a_lost_cluster_is_told_within_a_bound(victim: str) -> None:
     finally:
         began = time.monotonic()
         pool.close()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40  # 4 as a rule; Ray's own leave-taking has been seen to take 20
     assert not alive(worker)
     assert processes_of(opened.directory) == []
     assert not opened.directory.exists()
