@@ -177,7 +177,7 @@ class EnsembleConfig(Section):
 
 
 class ExecutionConfig(Section):
-    """Where and how members are trained. Nothing here but ``cpus_per_member`` changes a result."""
+    """Where and how members are trained. Nothing here but ``cpus_per_member`` and ``stack`` changes a result."""
 
     pool: Literal["ray", "serial"] = Field("ray", description="Ray actors, or this process alone.")
     address: Annotated[str | None, BeforeValidator(_private_if_local)] = Field(

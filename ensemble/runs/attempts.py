@@ -108,10 +108,9 @@ class Attempt:
             return Diverged(event.member, evidence)
         if isinstance(event, Predictor | Finished) and not member.started:
             return Failed(self._only, "died", "its first words were lost on the way")
-        missing = sorted(expected_files(member.plan) - member.files.keys())
-        if isinstance(event, Finished) and missing:
+        if isinstance(event, Finished) and (missing := expected_files(member.plan) - member.files.keys()):
             self._distrusted = True
-            what = f"what member {member.plan.name} sent was lost on the way: {', '.join(missing)}"
+            what = f"what member {member.plan.name} sent was lost on the way: {', '.join(sorted(missing))}"
             return Failed(self._only, "died", what)
         return event
 

@@ -143,7 +143,7 @@ def train_stack(
                     continue
                 member.run.count_step(value, norm, clipped[member.place], lr, seconds=share)
             if not (live := [member for member in live if not member.over]):
-                return
+                break  # those that were over before by their patience are still to be concluded
             step_of_epoch += 1
             if step + 1 in snapshots_at:
                 for member in live:

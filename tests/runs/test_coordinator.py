@@ -13,10 +13,8 @@ import pytest
 from ensemble.config import RunConfig
 from ensemble.data.dataset import Dataset
 from ensemble.errors import TooFewMembersError
-from ensemble.runs import attempts
 from ensemble.runs.coordinator import run_ensemble
 from ensemble.runs.pool import Pool, SerialPool
-from ensemble.runs.retry import Decision
 from ensemble.runs.store import RunStore
 from ensemble.training.events import Checkpoint, Diverged, Event, Failed, Finished, Progress
 from ensemble.training.tasks import Task
@@ -45,15 +43,7 @@ def obedient(task: Task, attempt: int, events: Iterator[Event]) -> Iterator[Even
     return events
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = attempts.decide
-
-    def at_once(*args: Any, **kwargs: Any) -> Decision:
-        decision = real(*args, **kwargs)
-        return Decision(decision.action, 0.0, decision.reason)
-
-    monkeypatch.setattr(attempts, "decide", at_once)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 def test_members_are_trained_combined_and_evaluated(tmp_path: Path) -> None:

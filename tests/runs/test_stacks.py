@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from ensemble.data.dataset import Dataset
-from ensemble.runs import attempts
 from ensemble.runs.coordinator import run_ensemble
 from ensemble.runs.pool import Pool, SerialPool
-from ensemble.runs.retry import Decision
 from ensemble.runs.store import RunStore
 from ensemble.training.events import Checkpoint, Diverged, Event, Failed, Finished
 from ensemble.training.tasks import Task, Train
@@ -23,15 +21,7 @@ from tests.scenarios import blobs, config_for
 FIRST = "train/000+001+002"
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = attempts.decide
-
-    def at_once(*args: Any, **kwargs: Any) -> Decision:
-        decision = real(*args, **kwargs)
-        return Decision(decision.action, 0.0, decision.reason)
-
-    monkeypatch.setattr(attempts, "decide", at_once)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 def train(root: Path, pool: Pool, **options: Any) -> RunStore:

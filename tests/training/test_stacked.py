@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,7 @@ from ensemble.training.loop import train_member
 from ensemble.training.stacked import train_stack
 from tests.scenarios import blobs, images, line, plans_for
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def said_by(events: list[Event]) -> dict[tuple[int, str, int], Predictor]:
@@ -146,3 +139,26 @@ def test_where_all_diverge_nothing_is_left_to_train() -> None:
     events = list(train_stack(plans_for(data, lr=1e6, schedule="constant", **options), data))
     assert sorted(e.member for e in events if isinstance(e, Diverged)) == [0, 1]
     assert not said_by(events)
+
+
+def test_who_stopped_early_is_concluded_though_the_others_diverge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Member 0 runs out of patience after two epochs, the others diverge in the third: it was once forgotten then."""
+    data = blobs()
+    clip, validate, epochs = stacked.clip_each, stacked._validate, 0
+
+    def worse_for_the_first(*args: Any) -> Any:
+        nonlocal epochs
+        epochs += 1
+        return [(float(epochs), 0.5), *[(1.0 / epochs, 0.5)] * (len(validate(*args)) - 1)]
+
+    def nan_in_the_third_epoch(gradients: list[torch.Tensor], **how: Any) -> tuple[list[float], list[bool]]:
+        if epochs == 2:
+            for gradient in gradients:
+                gradient[1:] = float("nan")
+        return clip(gradients, **how)
+
+    monkeypatch.setattr(stacked, "_validate", worse_for_the_first)
+    monkeypatch.setattr(stacked, "clip_each", nan_in_the_third_epoch)
+    events = list(train_stack(plans_for(data, members=3, early_stop=1, epochs=6), data))
+    assert sorted(e.member for e in events if isinstance(e, Diverged)) == [1, 2]
+    assert {member: len(history) for member, history in histories(events).items()} == {0: 2}
