@@ -85,9 +85,6 @@ def train(
         TooFewMembersError: fewer members finished than ``min_members``.
         ClusterLostError, DiskError, Interrupted: it stopped in between; `resume` goes on.
     """
-    from ensemble.training.precision import resolve_precision
-    from ensemble.training.stacking import resolve_stack
-
     check_place(run)
     if config.execution.storage is not None:
         from ensemble.runs.mirror import check_storage  # what it imports else waits until Ray starts
@@ -97,6 +94,10 @@ def train(
     with _loaded(config.execution, members, lambda: _prepare(config)) as (pool, (resolved, data, parameters)):
         for note in data.spec.notes:
             say(note)
+        # Here, since they bring torch: by now it has been imported beside the start of the pool.
+        from ensemble.training.precision import resolve_precision
+        from ensemble.training.stacking import resolve_stack
+
         resolved, why = resolve_stack(resolved, data.spec, at_once=pool.describe()["at_once"])
         resolved = resolve_precision(resolved)
         say(_summary(resolved, data, parameters))
