@@ -25,6 +25,7 @@ import ray
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from cluster.joining import check_joinable
+from cluster.lean import lean_start
 from cluster.processes import end_processes, session_directory
 from cluster.resources import Node, object_store
 from ensemble.config import ExecutionConfig
@@ -157,15 +158,16 @@ def _start_private(undo: ExitStack, worker_environment: Mapping[str, str]) -> tu
     settings = {**worker_environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     # Ray opens its directory to everybody, so that is one inside ours.
     inside = str(directory / "r")
-    _initialize(
-        undo,
-        settings,
-        address="local",
-        include_dashboard=False,
-        object_store_memory=size,
-        _temp_dir=inside,
-        _system_config={"max_direct_call_object_size": INLINE, "task_rpc_inlined_bytes_limit": INLINE},
-    )
+    with lean_start():
+        _initialize(
+            undo,
+            settings,
+            address="local",
+            include_dashboard=False,
+            object_store_memory=size,
+            _temp_dir=inside,
+            _system_config={"max_direct_call_object_size": INLINE, "task_rpc_inlined_bytes_limit": INLINE},
+        )
     return directory, () if note is None else (note,)
 
 

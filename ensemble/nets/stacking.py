@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from ensemble.nets.dropout import Dropout, dropout_layers, has_functional_dropout
+from ensemble.nets.dropout import Dropout, dropout_layers, has_functional_dropout, keep, random_bits
 from ensemble.nets.modes import device_of, untouched
 
 
@@ -26,12 +27,13 @@ class MaskShape:
 
     def draw(self, rows: int, generators: Sequence[torch.Generator], device: torch.device) -> Tensor:
         """Masks ``(members, rows, *features)``, each from its member's generator as ``Dropout`` would draw it."""
-        masks = torch.empty(len(generators), rows, *self.features, device=device)
+        size = rows * math.prod(self.features)
+        masks = torch.empty(len(generators), size, device=device)
+        keep(masks, random_bits(size, device, generators), self.p)
         if self.channels_last:
-            masks = masks.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-        for mask, generator in zip(masks, generators, strict=True):
-            mask.bernoulli_(1 - self.p, generator=generator)
-        return masks.div_(1 - self.p)
+            channels, height, width = self.features
+            return masks.view(-1, rows, height, width, channels).permute(0, 1, 4, 2, 3)
+        return masks.view(-1, rows, *self.features)
 
 
 class NetStack:

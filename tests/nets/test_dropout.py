@@ -37,8 +37,29 @@ def test_kept_units_are_scaled_so_that_the_mean_stays(p: float) -> None:
     torch.manual_seed(0)
     dropped = Dropout(p)(torch.ones(40_000))
     kept = dropped[dropped != 0]
-    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)))
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)), rtol=1 / (65_536 * (1 - p)), atol=0)
+    assert kept.unique().numel() == 1
     assert abs(kept.numel() / 40_000 - (1 - p)) < 0.015
+
+
+def test_masks_have_a_mean_of_one_and_elements_do_not_know_of_one_another() -> None:
+    """Elements of a mask share 64 random bits by fours: neighbours are as independent as any."""
+    generator = torch.Generator().manual_seed(0)
+    mask = draw_mask(torch.empty(1_000_000), 0.3, generator=generator)
+    assert abs(mask.double().mean() - 1) < 4 * (0.3 / 0.7 / 1e6) ** 0.5
+    dropped = (mask == 0).double()
+    for distance in range(1, 9):
+        both = (dropped[:-distance] * dropped[distance:]).mean()
+        assert abs(both - 0.09) < 0.0012, distance  # four standard deviations
+    for place in range(4):
+        assert abs(dropped[place::4].mean() - 0.3) < 0.004
+
+
+@pytest.mark.parametrize("p", [1e-9, 1 - 1e-9])
+def test_the_smallest_and_largest_probabilities_drop_neither_nothing_nor_everything(p: float) -> None:
+    """Seen to fail without the bounds in `keep`: all bits drop, or the comparison leaves the range of int16."""
+    mask = draw_mask(torch.empty(4_000_000), p, generator=torch.Generator().manual_seed(1))
+    assert 0 < int((mask == 0).sum()) < mask.numel()
 
 
 def test_nothing_is_dropped_in_evaluation_or_at_zero() -> None:
