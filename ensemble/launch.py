@@ -91,7 +91,8 @@ def train(
 
         check_storage(config.execution.storage, run)
     members = config.ensemble.members
-    with _loaded(config.execution, members, lambda: _prepare(config)) as (pool, (resolved, data, parameters)):
+    load, check = lambda: _load(config), lambda data: _check(config, data)
+    with _loaded(config.execution, members, load, check) as (pool, (resolved, data, parameters)):
         for note in data.spec.notes:
             say(note)
         # Here, since they bring torch: by now it has been imported beside the start of the pool.
@@ -198,8 +199,8 @@ def _go_on(
     """Take a run up again, with more members where ``members`` says so."""
     execution = _execution(store.record.config, given)
     count = members or store.record.config.ensemble.members
-    load = lambda: _load_again(store, given.get("data_dir"))  # noqa: E731
-    with store.hold(), _kept(store, execution, say), _loaded(execution, count, load) as (pool, data):
+    load, check = lambda: _load_again(store, given.get("data_dir")), lambda data: data
+    with store.hold(), _kept(store, execution, say), _loaded(execution, count, load, check) as (pool, data):
         if members is not None:
             store.grow(members)
         return _run(store, data, pool, execution, watch, strict=strict)
@@ -230,16 +231,29 @@ def fetched(address: str, *, into: Path | None, say: Callable[[str], None]) -> P
 
 
 @contextmanager
-def _loaded(execution: ExecutionConfig, members: int, load: Callable[[], T]) -> Iterator[tuple[Pool, T]]:
-    """A pool and what ``load`` returns: workers start while the data loads, since neither needs the other.
+def _loaded(
+    execution: ExecutionConfig, members: int, load: Callable[[], Dataset], check: Callable[[Dataset], T]
+) -> Iterator[tuple[Pool, T]]:
+    """A pool, and what ``check`` makes of what ``load`` returns: workers start meanwhile, as neither needs the other.
 
-    The pool starts here on the main thread, because Ray's processes die with the thread that made them. Nobody waits
-    for the other thread when the run is told to stop.
+    ``check`` brings torch, whose import and Ray's would only take turns, while Ray's start waits most of its time: so
+    it comes after Ray's. The pool starts here on the main thread, because Ray's processes die with the thread that made
+    them. Nobody waits for the other thread when the run is told to stop.
     """
+    imported = threading.Event()
+
+    def work() -> T:
+        data = load()
+        imported.wait()
+        return check(data)
+
     with signals_raise():
-        loading = _in_background(load)
-        import_engine(execution)
-        if loading.done():  # most of what is refused is refused by now, and nothing was started
+        loading = _in_background(work)
+        try:
+            import_engine(execution)
+        finally:
+            imported.set()
+        if loading.done():  # most data that are refused are refused by now, and nothing was started
             loading.result()
         pool = open_pool(execution, members=members)
         try:
@@ -317,9 +331,14 @@ def _load_again(store: RunStore, data_dir: str | None) -> Dataset:
     return data
 
 
-def _prepare(config: RunConfig) -> tuple[RunConfig, Dataset, int]:
-    """Load the data and try the network on it: everything that can be refused is refused here."""
+def _load(config: RunConfig) -> Dataset:
     from ensemble.data.load import load_dataset
+
+    return load_dataset(config.data, seed=config.ensemble.seed)
+
+
+def _check(config: RunConfig, data: Dataset) -> tuple[RunConfig, Dataset, int]:
+    """Try the network and the options on the data: what can be refused and was not yet is refused here."""
     from ensemble.members.plan import plan_members, resolve
     from ensemble.members.resampling import training_rows
     from ensemble.training.augmentation import check_augmentation
@@ -328,7 +347,6 @@ def _prepare(config: RunConfig) -> tuple[RunConfig, Dataset, int]:
     from ensemble.training.rows import batch_bounds
     from ensemble.training.schedules import snapshot_steps
 
-    data = load_dataset(config.data, seed=config.ensemble.seed)
     resolved = resolve(config, data.spec)
     plans = plan_members(resolved, data.spec)
     loss_function(resolved.train.loss)
