@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ensemble.data.dataset import Dataset
 from ensemble.members.plan import MemberPlan
 from ensemble.training.events import Event, TrainState, Weights
+from ensemble.training.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,7 @@ def run_task(task: Task, data: Dataset) -> Iterator[Event]:
     """
     import torch  # here and below: heavy, and only needed where something is trained
 
+    keep_freed_memory()
     events = _events(task, data)
     threads = (task.plan if isinstance(task, Score) else task.plans[0]).threads
     inside: list[torch.Tensor] | None = None
