@@ -1,19 +1,20 @@
 """Several predictions into one: the average, the vote, the mixture of Gaussians. Arrays in, arrays out.
 
 Predictions are ``(predictors, rows, outputs)``: probabilities of classes, or for regression one column of
-means, or two of means and variances. They may be float32 memory maps: one predictor at a time is read, sums
+means, or two of means and variances. They may be float32 memory maps: a block of predictors at a time is read, sums
 run in float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ensemble.combining.scratch import blocks
+from ensemble.combining.scratch import added, blocks
 from ensemble.errors import EnsembleError
 
 Array = NDArray[Any]
@@ -53,9 +54,19 @@ def average(p: Array, weights: ArrayLike | None = None) -> Floats:
         EnsembleError: no predictors, another shape, or weights that weigh nothing.
     """
     w = _check(p, weights)
-    total = np.zeros(p.shape[1:])
-    for predictor in np.flatnonzero(w):
-        total += np.multiply(p[predictor], w[predictor], dtype=np.float64)
+    return _weighted(p, w, lambda part: part)
+
+
+def _weighted(p: Array, w: Floats, each: Callable[[Array], Array]) -> Floats:
+    """Σ w_m each(p)_m / Σ w_m; of predictors without weight nothing is read."""
+    total = np.zeros(())
+    for block in blocks(p):
+        chosen = np.flatnonzero(w[block])
+        if len(chosen):
+            some = each(p[block] if len(chosen) == len(w[block]) else p[block][chosen])
+            parts = some.astype(np.float64)
+            parts *= w[block][chosen].reshape(-1, *[1] * (parts.ndim - 1))
+            total = added(total, parts)
     mean: Floats = total / w.sum()
     return mean
 
@@ -74,12 +85,10 @@ def vote(p: Array) -> Vote:
     _check(p, None)
     predictors, rows, classes = p.shape
     cells = np.arange(rows) * classes
-    named = np.zeros(rows * classes)
-    total = np.zeros(p.shape[1:])
+    named, total = np.zeros(rows * classes), np.zeros(p.shape[1:])
     for block in blocks(p):
         named += np.bincount((cells + p[block].argmax(axis=2)).ravel(), minlength=rows * classes)
-        for one in p[block]:
-            total += one
+        total = added(total, p[block].astype(np.float64))
     votes = named.reshape(rows, classes)
     tied = votes == votes.max(axis=1, keepdims=True)
     return Vote(
@@ -113,10 +122,7 @@ def regression_mixture(values: Array, weights: ArrayLike | None = None) -> Float
         )
     mixed = average(values, weights)
     if values.shape[2] == 2:
-        spread = np.zeros(values.shape[1])
-        for predictor in np.flatnonzero(w):
-            spread += w[predictor] * (values[predictor, :, 0] - mixed[:, 0]) ** 2
-        mixed[:, 1] += spread / w.sum()
+        mixed[:, 1] += _weighted(values, w, lambda part: (part[:, :, 0] - mixed[:, 0]) ** 2)
     return mixed
 
 

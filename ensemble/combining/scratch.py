@@ -1,4 +1,5 @@
-"""Room for what every predictor says of every row, and how it is walked through: a block of predictors at a time."""
+"""Room for what every predictor says of every row, and how it is walked through and added up: a block of predictors at
+a time."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ from ensemble.errors import DiskError
 IN_MEMORY = 64_000_000
 """Bytes of the largest array that is held in memory."""
 
-BLOCK = 250_000
-"""Numbers that are looked at together: enough that Python costs nothing beside them, few enough for a cache."""
+BLOCK = 125_000
+"""Numbers that are looked at together: enough that Python costs nothing beside them, few enough for a cache, and for
+the allocator, which in float64 asks the system for fresh pages again and again from 2 MB on (a third of all time)."""
 
 
 def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -44,7 +46,23 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         ) from error
 
 
+def together(size: int) -> int:
+    """How many predictions of so many numbers each make a block; at least one."""
+    return max(1, BLOCK // max(1, size))
+
+
 def blocks(values: NDArray[Any]) -> Iterator[slice]:
     """Slices of predictors, ``(predictors, …)``, that hold about `BLOCK` numbers each and at least one predictor."""
-    step = max(1, BLOCK // max(1, math.prod(values.shape[1:])))
+    step = together(math.prod(values.shape[1:]))
     return (slice(start, min(start + step, len(values))) for start in range(0, len(values), step))
+
+
+def added(total: NDArray[np.float64], parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """total + parts_0 + parts_1 + …, one after the other, so that a sum does not depend on where a block ends.
+
+    Args:
+        total: ``(…)`` of the blocks before; zeros before the first.
+        parts: ``(predictors, …)`` of this block, at least one. They are overwritten.
+    """
+    parts[0] += total
+    return np.asarray(parts.sum(axis=0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import entr
 
 from ensemble.combining.calibration import apply_temperature
 from ensemble.combining.predictions import Array, Floats
@@ -16,6 +15,7 @@ from ensemble.evaluation.metrics import NORMAL_95, accuracy_rows, squared_error_
 from ensemble.evaluation.notable import notable_classes, notable_values
 from ensemble.evaluation.rejection import SHARES, kept_means
 from ensemble.evaluation.reliability import coverage_curve, reliability
+from ensemble.evaluation.uncertainty import entropy
 
 MOST_POINTS = 400
 """Of so many rows, spread evenly over the targets, predicted is drawn against true."""
@@ -38,7 +38,7 @@ def _classification(given: EvaluationInput, calibration: Calibration | None) -> 
     y, pooled = given.test_targets, given.pooled["members"]
     mean, majority = pooled.mean, pooled.vote
     assert majority is not None
-    total = entr(mean).sum(axis=1)
+    total = entropy(mean)
     matrix = confusion(mean.argmax(axis=1), y, classes=len(given.classes))
     tempered = None
     if calibration is not None and calibration.temperature is not None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtr
 
 from ensemble.combining.predictions import Array, Floats
 from ensemble.errors import EnsembleError
@@ -73,14 +72,17 @@ def mcnemar(first: Array, second: Array) -> float:
     """Exact two-sided p of McNemar's test that two classifiers are right equally often.
 
     Only rows on which exactly one of them is right count; under the null each is as likely to be either's:
-    p = min(1, 2 · P(Binomial(b + c, ½) ≤ min(b, c))). With no such row p is 1.
+    p = min(1, 2 · P(Binomial(n, ½) ≤ min(b, c))) of n = b + c, with P(Binomial(n, ½) ≤ k) = Σ_{i ≤ k} (n over i) / 2^n.
+    With no such row p is 1.
 
     Args:
         first, second: ``(rows,)`` whether each was right, on the same rows.
     """
     b = int(((first > 0) & (second == 0)).sum())
     c = int(((first == 0) & (second > 0)).sum())
-    return min(1.0, 2 * float(bdtr(min(b, c), b + c, 0.5))) if b + c else 1.0
+    n, below = b + c, np.arange(min(b, c))
+    logs = np.concatenate([[0], np.cumsum(np.log((n - below) / (below + 1)))])  # of n over 0, 1, …
+    return min(1.0, 2 * float(np.exp(logs - n * np.log(2)).sum()))
 
 
 def paired_test(first: Scores, second: Scores, *, resampled: tuple[Resampled, Resampled]) -> dict[str, Any]:

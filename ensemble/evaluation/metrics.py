@@ -182,6 +182,12 @@ def metrics_of_each(scores: Scores, predictors: int) -> list[Metrics]:
     ]
 
 
+def metrics_of_all(values: Array, y: Array, *, task: Task) -> list[Metrics]:
+    """`metrics` of each of ``(predictors, rows, outputs)`` against ``y`` ``(rows,)``, in one go."""
+    flat = values.reshape(-1, values.shape[2])
+    return metrics_of_each(score(flat, np.tile(y, len(values)), task=task), len(values))
+
+
 def metrics(values: Array, y: Array, *, task: Task) -> Metrics:
     """Metrics of predictions ``(rows, outputs)`` against ``y`` ``(rows,)``; None where one has no meaning."""
     return score(values, y, task=task).metrics()

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
 
 from ensemble.combining.predictions import Array, Floats, Task, Vote, combine, vote
-from ensemble.combining.scratch import blocks
+from ensemble.combining.scratch import added, blocks
 from ensemble.evaluation.metrics import Metrics, Scores, metrics_of_each, score
 from ensemble.evaluation.rejection import kept_means
-from ensemble.evaluation.uncertainty import Uncertainty, prediction_variance
+from ensemble.evaluation.uncertainty import Uncertainty, entropy, spread_about
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Pooled:
                 None if self.aleatoric is None else self.mean[:, 1], self.aleatoric, self.variance
             )
         assert self.aleatoric is not None
-        total = entr(self.mean).sum(axis=1)
+        total = entropy(self.mean)
         return Uncertainty(total, self.aleatoric, np.maximum(total - self.aleatoric, 0))
 
 
@@ -56,28 +55,33 @@ def pool(values: Array, y: Array, *, task: Task) -> Pooled:
     classes = task == "classification"
     found: list[Metrics] = []
     curves: list[Floats] = []
-    sums: dict[str, Floats | None] = {}
-    inner = np.zeros(len(y))
+    nothing = np.zeros(len(y))
+    sums: dict[str, Floats] = {}
+    inner = nothing
     likely = classes or values.shape[2] == 2
     for block in blocks(values):
         part = values[block]
         scores = score(part.reshape(-1, part.shape[2]), np.tile(y, len(part)), task=task)
         found += metrics_of_each(scores, len(part))
         for name, rows in scores.rows.items():
-            sums[name] = None if rows is None else _add(sums.get(name), rows.reshape(len(part), -1))
+            if rows is not None:
+                sums[name] = added(sums.get(name, nothing), rows.reshape(len(part), -1).copy())
         if likely:
-            widths = entr(part.astype(np.float64)).sum(axis=2) if classes else part[:, :, 1]
+            widths = entropy(part) if classes else part[:, :, 1]
             right = scores.rows["accuracy" if classes else "rmse"]
             assert right is not None
-            inner = _add(inner, widths)
             curves.append(kept_means(widths, right.reshape(len(part), -1)))
+            inner = added(inner, widths.astype(np.float64))
+    mean, means = combine(values, task=task), values if classes else values[:, :, :1]
     return Pooled(
-        mean=combine(values, task=task),
+        mean=mean,
         vote=vote(values) if classes else None,
         metrics=tuple(found),
-        scores=Scores(task, {name: None if s is None else s / len(values) for name, s in sums.items()}),
+        scores=Scores(
+            task, {name: sums[name] / len(values) if name in sums else None for name in scores.rows}
+        ),
         aleatoric=inner / len(values) if likely else None,
-        variance=prediction_variance(values if classes else values[:, :, :1]),
+        variance=spread_about(mean[:, : means.shape[2]], means),
         kept=np.concatenate(curves).mean(axis=0).tolist() if likely else None,
     )
 
@@ -90,11 +94,3 @@ def means_of_each(rows: Callable[[Array, Array], Floats], values: Array, y: Arra
         found = rows(part.reshape(-1, part.shape[2]), np.tile(y, len(part)))
         means[block] = found.reshape(len(part), -1).mean(axis=1)
     return means
-
-
-def _add(total: Floats | None, each: Array) -> Floats:
-    """One after the other, so that the sum does not depend on where a block ends."""
-    total = np.zeros(each.shape[1]) if total is None else total
-    for one in each:
-        total += one
-    return total

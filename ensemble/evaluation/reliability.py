@@ -4,10 +4,10 @@ coverage.
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from ensemble.combining.predictions import Array
 from ensemble.evaluation.intervals import wilson
@@ -60,6 +60,6 @@ def coverage_curve(values: Array, y: Array) -> list[dict[str, Any]]:
     distance = absolute_error_rows(values, y) / np.sqrt(values[:, 1].astype(np.float64))
     found = []
     for nominal in NOMINAL:
-        inside = int((distance <= ndtri((1 + nominal) / 2)).sum())
+        inside = int((distance <= NormalDist().inv_cdf((1 + nominal) / 2)).sum())
         found.append({"nominal": nominal, "achieved": inside / len(y), "ci95": wilson(inside, len(y))})
     return found

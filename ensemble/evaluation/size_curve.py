@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from math import comb
 from typing import Any
 
 import numpy as np
 
 from ensemble.combining.predictions import Array, Floats, Integers, Task, combine, regression_mixture
-from ensemble.evaluation.metrics import METRICS, Metrics, metrics
+from ensemble.combining.scratch import added, blocks, together
+from ensemble.evaluation.metrics import METRICS, Metrics, metrics, metrics_of_all
 from ensemble.streams import RunPurpose, generator, run_sequence
 
 SUBSETS = 20
@@ -57,8 +58,11 @@ def size_curve(
     if drawn:
         for place, order in enumerate(orders(predictors, SUBSETS, seed=seed)):
             wanted = drawn if place < WHOLE else {size for size in drawn if size <= MANY}
-            for size, combined in prefixes(values, order, task=task, wanted=wanted):
-                found[size].append(metrics(combined, y, task=task))
+            combined = prefixes(values, order, task=task, wanted=wanted)
+            while some := list(islice(combined, together(values[0].size))):
+                sized, stacked = zip(*some, strict=True)
+                for size, one in zip(sized, metrics_of_all(np.stack(stacked), y, task=task), strict=True):
+                    found[size].append(one)
     return [{"predictors": size, **_summary(each, task)} for size, each in found.items()]
 
 
@@ -79,15 +83,23 @@ def prefixes(
     values: Array, order: Integers, *, task: Task, wanted: Collection[int]
 ) -> Iterator[tuple[int, Floats]]:
     """Combined predictions ``(rows, outputs)`` of the first so many predictors of an order, for each wanted number."""
-    until = max(wanted, default=0)
     if task == "regression":
-        yield from _mixture_prefixes(values, order[:until], wanted)
+        yield from _mixture_prefixes(values, order, wanted)
         return
     total = np.zeros(values.shape[1:])
-    for size, predictor in enumerate(order[:until], start=1):
-        total += values[predictor]
+    for size, chosen in _steps(values, order, wanted):
+        total = added(total, values[chosen].astype(np.float64))
         if size in wanted:
             yield size, total / size
+
+
+def _steps(values: Array, order: Integers, wanted: Collection[int]) -> Iterator[tuple[int, Integers]]:
+    """How many predictors of an order are in, and the last of them: those up to the next wanted number, or a block."""
+    start = 0
+    for end in sorted(wanted):
+        for block in blocks(values[start:end]):
+            yield start + block.stop, order[start + block.start : start + block.stop]
+        start = end
 
 
 def _mixture_prefixes(
@@ -95,13 +107,12 @@ def _mixture_prefixes(
 ) -> Iterator[tuple[int, Floats]]:
     """Sums about the full ensemble's mean: about zero, a large mean would swallow the spread."""
     centre = regression_mixture(values)[:, 0]
-    total = np.zeros(values.shape[1:])
-    squares = np.zeros(values.shape[1])
-    for size, predictor in enumerate(order, start=1):
-        offset = values[predictor, :, 0] - centre
-        total[:, 0] += offset
-        total[:, 1:] += values[predictor, :, 1:]
-        squares += offset**2
+    total, squares = np.zeros(values.shape[1:]), np.zeros(values.shape[1])
+    for size, chosen in _steps(values, order, wanted):
+        parts = values[chosen].astype(np.float64)
+        parts[:, :, 0] -= centre
+        squares = added(squares, parts[:, :, 0] ** 2)
+        total = added(total, parts)
         if size not in wanted:
             continue
         mixed = total / size

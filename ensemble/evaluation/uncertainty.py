@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
 
 from ensemble.combining.predictions import Array, Floats, average, regression_mixture
+from ensemble.combining.scratch import added, blocks
+
+TINY = float(np.finfo(np.float64).tiny)
+"""In a logarithm where a probability is 0, by which it is then multiplied."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,19 @@ def classification_uncertainty(p: Array) -> Uncertainty:
     Total H[p̄], aleatoric mean_m H[p_m], epistemic their difference: the mutual information, which is also
     mean KL(p_m ‖ p̄), and lies between 0 and min(ln classes, ln predictors).
     """
-    total = entr(average(p)).sum(axis=1)
-    aleatoric = np.zeros(p.shape[1])
-    for one in p:
-        aleatoric += entr(one.astype(np.float64)).sum(axis=1)
-    aleatoric /= len(p)
+    total = entropy(average(p))
+    inner = np.zeros(p.shape[1])
+    for block in blocks(p):
+        inner = added(inner, entropy(p[block]))
+    aleatoric = inner / len(p)
     return Uncertainty(total, aleatoric, np.maximum(total - aleatoric, 0))
+
+
+def entropy(p: Array) -> Floats:
+    """H[p] = −Σ_k p_k ln p_k in nats of ``(…, classes)`` probabilities, in float64: ``(…)``."""
+    exact = p.astype(np.float64)
+    logs = np.log(np.maximum(exact, TINY))
+    return np.asarray(0 - np.einsum("...k,...k->...", exact, logs))
 
 
 def regression_uncertainty(values: Array) -> Uncertainty:
@@ -47,9 +57,14 @@ def regression_uncertainty(values: Array) -> Uncertainty:
 
 def prediction_variance(p: Array) -> Floats:
     """V̂ = (1/M) Σ_m ‖p_m − p̄‖² of each row: ``(predictors, rows, outputs)`` → ``(rows,)``; of one predictor 0."""
-    mean = average(p)
+    return spread_about(average(p), p)
+
+
+def spread_about(centre: Floats, p: Array) -> Floats:
+    """(1/M) Σ_m ‖p_m − c‖² of each row: ``(rows, outputs)`` and ``(predictors, rows, outputs)`` → ``(rows,)``."""
     total = np.zeros(p.shape[1])
-    for one in p:
-        error = one - mean
-        total += np.einsum("rk,rk->r", error, error)
-    return total / len(p)
+    for block in blocks(p):
+        error = p[block] - centre
+        total = added(total, np.einsum("mrk,mrk->mr", error, error))
+    spread: Floats = total / len(p)
+    return spread

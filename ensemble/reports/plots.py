@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ensemble.reports.drawing import (
@@ -278,16 +279,11 @@ def training(report: Report) -> Picture | None:
     clipped = any(value for one in curves for value in one["clipped"] if value is not None)
     ratios = (3.0, 1.1, 1.1) if clipped else (3.0, 1.1)
     with figure(height=330 if clipped else 280, rows=len(ratios), ratios=ratios) as (drawn, panels):
-        alpha = 0.9 if len(curves) < 8 else 0.35
-        dot = "o" if len(curves[0]["epoch"]) == 1 else ""
-        line: dict[str, Any] = {"linewidth": 1.1, "alpha": alpha, "marker": dot, "markersize": 4}
-        for one in curves:
-            panels[0].plot(one["epoch"], _gaps(one["loss"]), color=OTHER, **line)
-            panels[0].plot(one["epoch"], _gaps(one["valid_loss"]), color=MAIN, **line)
-            panels[1].plot(one["epoch"], _gaps(one["lr"]), color=INK, **line)
-            if clipped:
-                shares = [None if value is None else 100 * value for value in one["clipped"]]
-                panels[2].plot(one["epoch"], _gaps(shares), color=INK, **line)
+        _lines(panels[0], curves, "loss", color=OTHER)
+        _lines(panels[0], curves, "valid_loss", color=MAIN)
+        _lines(panels[1], curves, "lr", color=INK)
+        if clipped:
+            _lines(panels[2], curves, "clipped", color=INK, times=100)
         last = curves[0]["epoch"][-1]
         ends = [
             (name, values[-1], colour)
@@ -335,8 +331,25 @@ def evenly(values: list[float], most: int) -> list[float]:
     return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
 
 
-def _gaps(values: list[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]
+def _lines(panel: Axes, curves: list[dict[str, Any]], name: str, *, color: str, times: float = 1) -> None:
+    """A line a member against its epochs, or a dot where there is but one: one artist, since hundreds take a second."""
+    from matplotlib.collections import LineCollection
+
+    alpha = 0.9 if len(curves) < 8 else 0.35
+    points = [[(epoch, times * value) for epoch, value in _points(one, name)] for one in curves]
+    if all(len(line) == 1 for line in points):
+        panel.plot(
+            *zip(*(line[0] for line in points), strict=True), "o", color=color, alpha=alpha, markersize=4
+        )
+        return
+    panel.add_collection(LineCollection(points, colors=color, linewidths=1.1, alpha=alpha))
+    panel.autoscale_view()
+
+
+def _points(curve: dict[str, Any], name: str) -> Iterator[tuple[float, float]]:
+    """An epoch and its value; what has none is a gap in the line."""
+    for epoch, value in zip(curve["epoch"], curve[name], strict=True):
+        yield epoch, float("nan") if value is None else value
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -30,13 +30,14 @@ class Averages:
 
     def save(self, average: Average, weights: Weights, predictions: Tensors) -> None:
         """Commit one, refreshed, and what it says of the run's rows."""
-        said = atomic.commit_tensors(self._file(average.name, PREDICTIONS), predictions)
+        said, w = self._file(average.name, PREDICTIONS), self._file(average.name, WEIGHTS)
         record = AverageRecord(
             **vars(average),
-            weights=FileRecord.of(atomic.commit_tensors(self._file(average.name, WEIGHTS), weights)),
-            predictions=FileRecord.of(said),
+            weights=FileRecord.of(atomic.write_tensors(w, weights)),
+            predictions=FileRecord.of(atomic.write_tensors(said, predictions)),
         )
-        atomic.commit_json(self._file(average.name, ".json"), record.model_dump(mode="json"))
+        manifest = self._file(average.name, ".json")
+        atomic.commit_json(manifest, record.model_dump(mode="json"), names=(w, said))
 
     def get(self, name: str) -> AverageRecord | None:
         """Its manifest; None where none was made.

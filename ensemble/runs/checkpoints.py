@@ -39,6 +39,7 @@ class Checkpoints:
         plan_sha256: str,
         files_in: Path,
         damaged: Callable[[str, str], None],
+        plans: Iterable[Path] = (),
     ) -> None:
         """
         Args:
@@ -46,11 +47,13 @@ class Checkpoints:
             plan_sha256: Digest of what they belong to; one with another digest is not gone on from.
             files_in: Where the predictors lie that are committed before a checkpoint; their names begin there.
             damaged: Told the name of a checkpoint that was set aside, and why.
+            plans: The files of what they belong to, which are durable before a checkpoint is there.
         """
         self.directory = directory
         self._plan_sha256 = plan_sha256
         self._files_in = files_in
         self._damaged = damaged
+        self._plans = tuple(plans)
 
     def save(
         self, state: TrainState, fingerprints: Iterable[dict[str, Any]], files: dict[str, Digest]
@@ -67,12 +70,13 @@ class Checkpoints:
             plan_sha256=self._plan_sha256,
             epoch=state.epoch,
             step=state.step,
-            file=FileRecord.of(atomic.commit_tensors(path, state.arrays)),
+            file=FileRecord.of(atomic.write_tensors(path, state.arrays)),
             files={name: FileRecord.of(digest) for name, digest in files.items()},
             fingerprints=tuple(fingerprints),
             values=state.values,
         )
-        atomic.commit_json(path.with_suffix(".json"), record.model_dump(mode="json"))
+        names = (path, *self._plans, *(self._files_in / name for name in files))
+        atomic.commit_json(path.with_suffix(".json"), record.model_dump(mode="json"), names=names)
         for old in self._manifests()[:-KEPT]:
             atomic.remove(old)  # the manifest first: arrays without one are no checkpoint
             atomic.remove(old.with_suffix(".safetensors"))
@@ -94,18 +98,26 @@ class Checkpoints:
 
     def set_aside(self) -> None:
         """Keep them under other names, and go on from none of them."""
-        for path in sorted(self.directory.glob("checkpoint-*")):
-            if path.suffix in (".json", ".safetensors"):
-                atomic.set_aside(path)
+        for path in self._files(".json", ".safetensors"):
+            atomic.set_aside(path)
 
     def remove(self) -> None:
         """Nobody will go on from them: what they led to is done."""
-        for path in sorted(self.directory.glob("checkpoint-*")):
+        for path in self._files(""):
             atomic.remove(path)
 
     def _manifests(self) -> list[Path]:
         """Oldest first."""
-        return sorted(self.directory.glob("checkpoint-*.json"))
+        return self._files(".json")
+
+    def _files(self, *endings: str) -> list[Path]:
+        """Of checkpoints, oldest first; none where there is no such directory."""
+        try:
+            names = os.listdir(self.directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (name for name in names if name.startswith("checkpoint-") and name.endswith(endings))
+        return [self.directory / name for name in sorted(found)]
 
     def _read(self, manifest: Path) -> Resumable:
         record = read_record(CheckpointRecord, manifest)

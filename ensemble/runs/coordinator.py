@@ -62,7 +62,7 @@ def run_ensemble(
     pool = AttentivePool(pool, least=execution.silence, clock=clock)
     plans = store.plans
     train_members(plans, store, data, pool, observe, execution, strict=strict, clock=clock)
-    finished = [plan for plan in plans if store.member(plan.index) is not None]
+    finished = [plans[index] for index in store.with_manifest(range(len(plans)))]
     least = execution.min_members or 1
     if len(finished) < least:
         raise TooFewMembersError(

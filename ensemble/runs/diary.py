@@ -6,9 +6,10 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from ensemble.runs import atomic
 
@@ -32,9 +33,9 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in atomic.read(path).splitlines():
         try:
-            event = json.loads(line)
-            time_, what = itemgetter("time", "event")(event)
-        except (ValueError, RecursionError, KeyError, TypeError):
+            event = from_json(line)
+            time_, what = event["time"], event["event"]
+        except (ValueError, KeyError, TypeError):
             continue
         if isinstance(time_, int | float) and isinstance(what, str):
             yield event

@@ -51,21 +51,21 @@ def inside(directory: Path, name: str) -> Path:
     Raises:
         RunError: a directory on the way is a symbolic link; ``atomic`` refuses the file itself.
     """
-    path = directory / name
-    for parent in path.parents:
-        refuse_link(parent)
-        if parent == directory:
-            break
-    return path
+    way = os.fspath(directory)
+    refuse_link(way)
+    for part in name.split("/")[:-1]:
+        way = os.path.join(way, part)
+        refuse_link(way)
+    return directory / name
 
 
-def refuse_link(path: Path) -> None:
+def refuse_link(path: Path | str) -> None:
     """What a run's manifest names lies in the run: no link leads out of it.
 
     Raises:
         RunError: ``path`` is a symbolic link.
     """
-    if path.is_symlink():
+    if os.path.islink(path):
         raise RunError(
             f"{str(path)!r} is a symbolic link, which a run directory does not hold; put the files there"
         )

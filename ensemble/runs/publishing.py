@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from ensemble.data.dataset import Array, Dataset, DataSpec
 from ensemble.errors import RunError
 from ensemble.runs import atomic
-from ensemble.runs.atomic import Digest
 from ensemble.runs.records import FileRecord, ImagesRecord
 from ensemble.runs.store import RunStore
 
@@ -52,14 +51,15 @@ def saved_images(store: RunStore) -> dict[int, Array]:
         raise RunError(
             f"{str(manifest)!r} does not read as ImagesRecord: {error.errors()[0]['msg']}"
         ) from None
-    tensors = atomic.read_tensors(store.row_images, Digest(record.file.size, record.file.sha256))
+    tensors = atomic.read_tensors(store.row_images, record.file.digest)
     return dict(zip(record.rows, tensors["images"], strict=True))
 
 
 def _save_images(store: RunStore, rows: list[int], images: Array) -> None:
-    written = atomic.commit_tensors(store.row_images, {"images": images})
-    record = ImagesRecord(rows=tuple(rows), file=FileRecord(size=written.size, sha256=written.sha256))
-    atomic.commit_json(store.row_images.with_suffix(".json"), record.model_dump(mode="json"))
+    written = atomic.write_tensors(store.row_images, {"images": images})
+    record = ImagesRecord(rows=tuple(rows), file=FileRecord.of(written))
+    manifest = store.row_images.with_suffix(".json")
+    atomic.commit_json(manifest, record.model_dump(mode="json"), names=(store.row_images,))
 
 
 def shown_rows(report: dict[str, Any]) -> list[int]:

@@ -105,8 +105,7 @@ def _refuse_other_plan(plan: MemberPlan, store: RunStore) -> None:
         begun = store.begun(plan.index)
     except RunError:
         return  # it is written anew before the member is trained
-    now = plan.model_dump(mode="json")
-    if begun is not None and begun != now:
+    if begun is not None and begun != (now := plan.model_dump(mode="json")):
         raise RunError(
             f"member {plan.name} of run {str(store.root)!r} was begun with another configuration: "
             f"{'; '.join(differences(begun, now))}. Put config.json back, or train a new run"

@@ -129,19 +129,19 @@ def parameter_averages(
 
 
 def _members(store: RunStore, evaluation: Evaluation, records: list[MemberRecord]) -> list[dict[str, Any]]:
-    plans = store.plans
+    ensemble = store.record.config.ensemble
     done = {record.index: (position, record) for position, record in enumerate(records)}
     rows = []
-    for plan in plans:
-        seed = torch_seed(member_sequence(plan.seed, plan.index, Purpose.INIT))
-        row: dict[str, Any] = {"index": plan.index, "seed": seed, "resample": plan.resample}
-        if plan.index in done:
-            position, record = done[plan.index]
+    for index in range(ensemble.members):
+        seed = torch_seed(member_sequence(ensemble.seed, index, Purpose.INIT))
+        row: dict[str, Any] = {"index": index, "seed": seed, "resample": ensemble.resample}
+        if index in done:
+            position, record = done[index]
             scores = evaluation.member_metrics[position]
             row |= {"status": "done", "attempts": record.attempts, "epochs": record.epochs}
             row |= {"seconds": record.seconds, "test": scores.test, "oob": scores.oob, "mixed": record.mixed}
         else:
-            failure = store.failure(plan.index)
+            failure = store.failure(index)
             row["status"] = "diverged" if failure and failure.cause == "diverged" else "failed"
             row |= {"attempts": failure.attempts if failure else 0, "epochs": 0, "seconds": 0.0}
             row |= {"test": None, "oob": None, "cause": failure.cause if failure else "not trained"}

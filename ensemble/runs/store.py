@@ -7,8 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,15 @@ from ensemble.runs.records import (
 )
 from ensemble.training.events import Finished, Origin, Predictor, Weights
 
+PLAN = "plan.json"
+
 
 class RunStore:
     """Reads and writes one run directory. Only the coordinator that holds the lock writes."""
 
     def __init__(self, root: Path, record: RunRecord, spec: DataSpec) -> None:
         self.root = root
+        self._members, self._events = root / "members", root / "events.jsonl"
         self.record = record
         self.spec = spec
 
@@ -62,7 +64,7 @@ class RunStore:
         """
         check_place(root)
         atomic.commit_json(root / "data.json", data.spec.model_dump(mode="json"))
-        targets = atomic.commit_tensors(root / "targets.safetensors", _split(data))
+        targets = atomic.write_tensors(root / "targets.safetensors", _split(data))
         record = RunRecord(
             name=root.name,
             created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -74,7 +76,8 @@ class RunStore:
             versions=versions,
             targets=FileRecord.of(targets),
         )
-        atomic.commit_json(root / "config.json", record.model_dump(mode="json"))
+        names = (root / "targets.safetensors",)
+        atomic.commit_json(root / "config.json", record.model_dump(mode="json"), names=names)
         return cls(root, record, data.spec)
 
     @classmethod
@@ -119,12 +122,15 @@ class RunStore:
     # -- paths --
 
     def member_directory(self, index: int) -> Path:
-        directory = self.root / "members" / f"{index:03d}"
+        directory = self._directory(index)
         refuse_link(directory)
         return directory
 
     def _member_file(self, index: int, name: str) -> Path:
-        return inside(self.member_directory(index), name)
+        return inside(self._members, f"{index:03d}/{name}")
+
+    def _directory(self, index: int) -> Path:
+        return self._members / f"{index:03d}"
 
     @property
     def report_json(self) -> Path:
@@ -138,10 +144,6 @@ class RunStore:
     def row_images(self) -> Path:
         """Of the test rows that the report shows; its manifest has the ending ``.json``."""
         return self.root / "combined" / f"{IMAGES}.safetensors"
-
-    @property
-    def _events(self) -> Path:
-        return self.root / "events.jsonl"
 
     # -- the run --
 
@@ -180,8 +182,9 @@ class RunStore:
             self.targets()
         except RunError as error:
             aside = atomic.set_aside(self._targets).name if os.path.lexists(self._targets) else None
-            if FileRecord.of(atomic.commit_tensors(self._targets, _split(data))) != self.record.targets:
+            if FileRecord.of(atomic.write_tensors(self._targets, _split(data))) != self.record.targets:
                 raise
+            atomic.sync_directory(self.root)
             self.log("targets_restored", evidence=str(error), aside=aside)
 
     @property
@@ -191,13 +194,13 @@ class RunStore:
     # -- members --
 
     def save_predictor(self, predictor: Predictor) -> dict[str, Digest]:
-        """Commit a predictor's weights and predictions; the member's manifest takes them up when it is done."""
+        """Write a predictor's weights and predictions; the manifest that takes them up makes their names durable."""
         member = predictor.member
         weights, predictions = predictor_files(predictor.origin, predictor.index)
         path = self._member_file(member, predictions)
-        files = {predictions: atomic.commit_tensors(path, dict(predictor.predictions))}
+        files = {predictions: atomic.write_tensors(path, dict(predictor.predictions))}
         if predictor.weights is not None:
-            files[weights] = atomic.commit_tensors(self._member_file(member, weights), predictor.weights)
+            files[weights] = atomic.write_tensors(self._member_file(member, weights), predictor.weights)
         return files
 
     def commit_member(
@@ -211,8 +214,8 @@ class RunStore:
     ) -> MemberRecord:
         """Write the manifest: from here on the member is done. Its checkpoints and an old failure go."""
         directory = self.member_directory(plan.index)
-        history = "".join(json.dumps(asdict(progress)) + "\n" for progress in finished.history)
-        files = {**files, "history.jsonl": atomic.commit(directory / "history.jsonl", history.encode())}
+        history = "".join(json.dumps(vars(progress)) + "\n" for progress in finished.history)
+        files = {**files, "history.jsonl": atomic.write(directory / "history.jsonl", history.encode())}
         seen = list(fingerprints)
         record = MemberRecord(
             index=plan.index,
@@ -225,7 +228,8 @@ class RunStore:
             mixed=any(fingerprint != seen[0] for fingerprint in seen),
             files={name: FileRecord.of(d) for name, d in sorted(files.items())},
         )
-        atomic.commit_json(directory / "member.json", record.model_dump(mode="json"))
+        names = [directory / name for name in (PLAN, *record.files)]
+        atomic.commit_json(directory / "member.json", record.model_dump(mode="json"), names=names)
         self.forget_attempts(plan)
         return record
 
@@ -240,9 +244,12 @@ class RunStore:
             self.checkpoints(*plans).remove()
 
     def begin_member(self, plan: MemberPlan) -> None:
-        """Commit the plan, before the member's first step; a failure of an earlier session is over."""
+        """Write the plan, before the member's first step; a failure of an earlier session is over.
+
+        Whatever is committed of the member makes the plan's name durable with it.
+        """
         atomic.remove(self.member_directory(plan.index) / "failure.json")
-        atomic.commit_json(self._plan(plan.index), plan.model_dump(mode="json"))
+        atomic.write_json(self._plan(plan.index), plan.model_dump(mode="json"))
 
     def begun(self, index: int) -> dict[str, Any] | None:
         """The plan that a member was begun with, as ``plan.json`` has it; None where there is none.
@@ -253,7 +260,7 @@ class RunStore:
         return atomic.read_json(self._plan(index)) if os.path.lexists(self._plan(index)) else None
 
     def _plan(self, index: int) -> Path:
-        return self.member_directory(index) / "plan.json"
+        return self._member_file(index, PLAN)
 
     def fail_member(self, index: int, *, cause: str, evidence: str, attempts: int) -> None:
         """Record that a member was given up."""
@@ -270,7 +277,7 @@ class RunStore:
         Raises:
             RunError: it is there, but damaged or another member's.
         """
-        path = self.member_directory(index) / "member.json"
+        path = self._member_file(index, "member.json")
         record = read_record_if_there(MemberRecord, path)
         if record is not None and record.index != index:
             raise RunError(f"{str(path)!r} belongs to member {record.index}")
@@ -302,13 +309,13 @@ class RunStore:
 
     def failure(self, index: int) -> FailureRecord | None:
         """Why a member was given up; None where it was not."""
-        return read_record_if_there(FailureRecord, self.member_directory(index) / "failure.json")
+        return read_record_if_there(FailureRecord, self._member_file(index, "failure.json"))
 
     def predictor_count(self, record: MemberRecord, origin: Origin) -> int:
         """How many predictors of that origin a finished member has."""
         if origin == "members":
             return 1
-        return sum(f.startswith(f"{origin}/") and f.endswith(PREDICTIONS) for f in record.files)
+        return len([f for f in record.files if f.startswith(f"{origin}/") and f.endswith(PREDICTIONS)])
 
     def weights(self, record: MemberRecord, origin: Origin = "members", index: int = 0) -> Weights:
         """A predictor's weights, verified against the member's manifest."""
@@ -363,7 +370,8 @@ class RunStore:
             for plan in plans:
                 self.log("checkpoint_damaged", member=plan.index, file=file, evidence=evidence)
 
-        return Checkpoints(directory, plan_sha256=digest, files_in=files_in, damaged=damaged)
+        begun = [self._directory(plan.index) / PLAN for plan in plans]
+        return Checkpoints(directory, plan_sha256=digest, files_in=files_in, damaged=damaged, plans=begun)
 
     @property
     def averages(self) -> Averages:
@@ -391,6 +399,7 @@ class RunStore:
         return atomic.read_json(self.report_json)
 
 
+@lru_cache(maxsize=1000)
 def plan_digest(plan: MemberPlan) -> str:
     """SHA-256 of a plan's canonical JSON."""
     return atomic.content_digest(plan.model_dump(mode="json"))

@@ -29,8 +29,9 @@ def commits_per_second(directory: Path, arrays: dict[str, np.ndarray], seconds: 
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds or not count:
         path = directory / f"checkpoint-{count:09d}.safetensors"
-        file = atomic.commit_tensors(path, arrays)
-        atomic.commit_json(path.with_suffix(".json"), {"size": file.size, "sha256": file.sha256})
+        file = atomic.write_tensors(path, arrays)
+        manifest = {"size": file.size, "sha256": file.sha256}
+        atomic.commit_json(path.with_suffix(".json"), manifest, names=(path,))
         old = directory / f"checkpoint-{count - 2:09d}.json"
         atomic.remove(old)
         atomic.remove(old.with_suffix(".safetensors"))

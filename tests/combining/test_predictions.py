@@ -38,6 +38,15 @@ def test_average_sums_float32_in_float64_from_a_memory_map(tmp_path: Path) -> No
     assert (average(mapped, weights=[0, 1, 0, 2, 0, 0, 0]) == average(p.astype(np.float32)[[1, 3, 3]])).all()
 
 
+def test_what_has_no_weight_is_not_looked_at() -> None:
+    """Neither read, of thousands in a file, nor taken for a number: 0 · NaN is NaN."""
+    p, _ = probabilities(4, 5, 3, seed=1)
+    p[[0, 2]] = np.nan
+    assert (average(p, weights=[0, 1, 0, 1]) == average(p[[1, 3]])).all()
+    values = np.abs(p[:, :, :2])
+    assert (regression_mixture(values, [0, 1, 0, 1]) == regression_mixture(values[[1, 3]])).all()
+
+
 @given(seeds, st.integers(1, 6))
 def test_counts_weigh_as_repetitions_do(seed: int, predictors: int) -> None:
     p, _ = probabilities(predictors, 6, 4, seed=seed)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ensemble.combining import scratch
-from ensemble.combining.scratch import blocks
+from ensemble.combining.scratch import added, blocks
 from ensemble.errors import DiskError
 
 
@@ -47,3 +47,17 @@ def test_blocks_are_all_predictors_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert [(b.start, b.stop) for b in blocks(np.empty((2, 100)))] == [(0, 1), (1, 2)]
     assert list(blocks(np.empty((0, 3)))) == []
     assert len(list(blocks(np.empty((3, 0, 2))))) == 1
+
+
+def test_a_sum_is_the_same_wherever_a_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, and that of adding one after the other. Fails where blocks are summed first and added then."""
+    values = np.random.default_rng(0).lognormal(sigma=5, size=(50, 4, 3))
+    one_by_one = np.zeros((4, 3))
+    for one in values:
+        one_by_one += one
+    for block in (12, 100, 10**6):
+        monkeypatch.setattr(scratch, "BLOCK", block)
+        total = np.zeros((4, 3))
+        for some in blocks(values):
+            total = added(total, values[some].copy())
+        assert np.array_equal(total, one_by_one)

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr
 
+from ensemble.combining import scratch
 from ensemble.combining.predictions import average, regression_mixture
 from ensemble.evaluation.metrics import brier_rows
 from ensemble.evaluation.uncertainty import (
     classification_uncertainty,
+    entropy,
     prediction_variance,
     regression_uncertainty,
 )
@@ -39,6 +41,22 @@ def test_certain_members_that_disagree_reach_the_bound_with_zero_probabilities()
     assert found.aleatoric is not None
     assert found.aleatoric[0] == 0
     assert found.epistemic[0] == pytest.approx(np.log(2))
+
+
+def test_entropy_of_certainty_is_nothing_and_of_ignorance_the_logarithm() -> None:
+    found = entropy(np.array([[[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]]], np.float32))
+    np.testing.assert_allclose(found, [[0, np.log(4), np.log(2)]], rtol=1e-15)
+    assert not np.signbit(found).any()
+    assert np.isnan(entropy(np.array([np.nan, 1])))
+
+
+@pytest.mark.parametrize("block", [10, 50, 10**6])
+def test_uncertainty_is_the_same_wherever_a_block_ends(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    p, _ = probabilities(20, 5, 3, seed=0)
+    whole = classification_uncertainty(p)
+    monkeypatch.setattr(scratch, "BLOCK", block)
+    for one, other in zip(vars(whole).values(), vars(classification_uncertainty(p)).values(), strict=True):
+        assert np.array_equal(one, other)
 
 
 @given(seeds, predictor_counts)

@@ -212,7 +212,7 @@ def reseal_member(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def replace_tensors(run: Path, name: str, tensors: atomic.Tensors) -> None:
     """Put other arrays in a file's place, with a manifest that vouches for them."""
-    digest = atomic.commit_tensors(run / "members" / "000" / name, tensors)
+    digest = atomic.write_tensors(run / "members" / "000" / name, tensors)
     reseal_member(run, lambda content: content["files"].update({name: vars(digest)}))
 
 

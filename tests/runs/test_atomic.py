@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,43 @@ def test_a_commit_writes_syncs_renames_and_syncs_the_directory(
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
+def test_what_a_manifest_names_is_durable_before_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sync for each directory however many files lie in it. Seen to fail without the syncs and with them last."""
+    names = [tmp_path / "a" / "one", tmp_path / "a" / "two", tmp_path / "b" / "three"]
+    for path in names:
+        atomic.write(path, b"content")
+    calls: list[str] = []
+    for place, name in ((atomic, "sync_directory"), (os, "replace")):
+        real = getattr(place, name)
+
+        def traced(*paths: Any, _real: Any = real) -> None:
+            calls.append(Path(paths[-1]).name)
+            _real(*paths)
+
+        monkeypatch.setattr(place, name, traced)
+    atomic.commit_json(tmp_path / "m" / "manifest.json", {}, names=names)
+    assert calls[:2] == ["a", "b"]
+    assert calls[-2:] == ["manifest.json", "m"]
+
+
+def test_json_has_a_line_for_every_key_and_for_every_object_of_a_list(tmp_path: Path) -> None:
+    content = {
+        "name": "räuber",
+        "plain": [1, 2],
+        "none": [],
+        "members": [{"a": 1.5}, {"a": None}],
+        "of": {"b": {}},
+    }
+    atomic.commit_json(tmp_path / "j", content)
+    lines = (tmp_path / "j").read_text().splitlines()
+    assert lines[3:8] == ['  "none": [],', '  "members": [', '    {"a": 1.5},', '    {"a": null}', "  ],"]
+    assert list(atomic.read_json(tmp_path / "j").items()) == list(content.items())
+    with pytest.raises(ValueError, match="JSON compliant"):
+        atomic.commit_json(tmp_path / "j", {"members": [{"a": float("nan")}]})
+
+
 @pytest.mark.parametrize("fails", ["write", "fsync", "replace"])
 def test_a_refusing_disk_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
@@ -58,8 +96,8 @@ def test_directories_are_made_on_the_way(tmp_path: Path) -> None:
 
 def test_equal_arrays_make_equal_files_whatever_their_order(tmp_path: Path) -> None:
     a, b, c = np.arange(6.0).reshape(2, 3), np.arange(3), np.array(7)
-    one = atomic.commit_tensors(tmp_path / "one", {"a": a, "b": b, "c": c})
-    two = atomic.commit_tensors(tmp_path / "two", {"c": c, "b": b, "a": np.asfortranarray(a)})
+    one = atomic.write_tensors(tmp_path / "one", {"a": a, "b": b, "c": c})
+    two = atomic.write_tensors(tmp_path / "two", {"c": c, "b": b, "a": np.asfortranarray(a)})
     assert one == two
     read = atomic.read_tensors(tmp_path / "one", one)
     np.testing.assert_array_equal(read["a"], a)
@@ -71,7 +109,7 @@ def test_a_flipped_bit_is_always_seen(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
 ) -> None:
     directory = tmp_path_factory.mktemp("flip")
-    digest = atomic.commit_tensors(directory / "t", {"a": np.arange(50.0)})
+    digest = atomic.write_tensors(directory / "t", {"a": np.arange(50.0)})
     atomic.commit_json(directory / "j", {"key": [1, 2.5, "three"], "more": None})
     for name in ("t", "j"):
         content = bytearray((directory / name).read_bytes())
@@ -88,7 +126,7 @@ def test_a_flipped_bit_is_always_seen(
 
 @pytest.mark.parametrize("keep", [0, 1, 0.5, -1])
 def test_a_truncated_file_is_seen(tmp_path: Path, keep: float) -> None:
-    digest = atomic.commit_tensors(tmp_path / "t", {"a": np.arange(50.0)})
+    digest = atomic.write_tensors(tmp_path / "t", {"a": np.arange(50.0)})
     content = (tmp_path / "t").read_bytes()
     cut = content[: int(len(content) * keep) if 0 < keep < 1 else int(keep)]
     (tmp_path / "t").write_bytes(cut)

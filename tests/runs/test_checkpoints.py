@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ensemble.runs import atomic
 from ensemble.runs.checkpoints import Checkpoints
 from ensemble.runs.store import RunStore
 from ensemble.training.events import Predictor, TrainState
@@ -22,6 +23,13 @@ def state_at(step: int) -> TrainState:
 def snapshot_of(member: int) -> Predictor:
     said = {"test": np.ones((2, 3), np.float32)}
     return Predictor(member, "snapshots", 0, {"w": np.arange(4.0)}, said)
+
+
+def begun_store(root: Path) -> RunStore:
+    store = make_store(root)
+    for plan in PLANS:
+        store.begin_member(plan)
+    return store
 
 
 @pytest.fixture
@@ -121,7 +129,7 @@ def test_it_knows_the_snapshots_sent_before_it(tmp_path: Path) -> None:
 
 
 def test_a_stack_has_one_for_all_its_members(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "run")
+    store = begun_store(tmp_path / "run")
     stack = store.checkpoints(*PLANS[1:])
     files = {f"001/{name}": digest for name, digest in store.save_predictor(snapshot_of(1)).items()}
     stack.save(state_at(5), [PRINT], files)
@@ -135,7 +143,24 @@ def test_a_stack_has_one_for_all_its_members(tmp_path: Path) -> None:
     assert [event["member"] for event in store.events()] == [1, 2]
 
 
+def test_a_checkpoint_of_a_stack_comes_after_all_that_it_stands_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plans lie in other directories than it. Seen to fail without ``plans`` among the names of its manifest."""
+    store = begun_store(tmp_path / "run")
+    files = {f"001/{name}": digest for name, digest in store.save_predictor(snapshot_of(1)).items()}
+    (store.root / "stacks" / "001-002").mkdir(parents=True)
+    synced: list[str] = []
+    monkeypatch.setattr(
+        atomic, "sync_directory", lambda path: synced.append(path.relative_to(store.root).as_posix())
+    )
+    store.checkpoints(*PLANS[1:]).save(state_at(5), [PRINT], files)
+    before, after = synced[:-1], synced[-1]
+    assert sorted(before) == ["members/001", "members/001/snapshots", "members/002", "stacks/001-002"]
+    assert after == "stacks/001-002"
+
+
 def test_a_stack_of_other_members_does_not_go_on_from_it(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "run")
+    store = begun_store(tmp_path / "run")
     store.checkpoints(*PLANS).save(state_at(5), [PRINT], {})
     assert store.checkpoints(PLANS[0], PLANS[2]).last() is None

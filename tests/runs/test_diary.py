@@ -24,5 +24,5 @@ def test_a_line_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="Is a directory"):
+    with pytest.raises(RunError, match="no file of a run but a directory"):
         list(diary.read(tmp_path))
