@@ -314,8 +314,8 @@ def test_small_networks_predict_as_one_and_say_the_same(tmp_path: Path) -> None:
     """Folded to matrices they agree with each passed by itself to rounding, uncertainty included."""
     train(quick(members=4, stack=2), run=tmp_path / "run")
     networks = load_networks(RunStore.open(tmp_path / "run"), "average")
-    assert networks.folded is not None
+    assert networks.folded
     x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    (as_one,), (one_by_one,) = networks.predict(x), replace(networks, folded=None).predict(x)
+    (as_one,), (one_by_one,) = networks.predict(x), replace(networks, folded=()).predict(x)
     np.testing.assert_allclose(as_one.probabilities, one_by_one.probabilities, atol=1e-5)
     np.testing.assert_allclose(as_one.epistemic, one_by_one.epistemic, atol=1e-5)

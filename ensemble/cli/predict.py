@@ -47,10 +47,10 @@ def predict(
     loss: str | None,
 ) -> None:
     """Predict new rows with uncertainty, and write a table."""
-    from ensemble.data.load import load_rows
+    from ensemble.data.stream import RowStream
     from ensemble.reports.prediction_files import STANDARD_OUTPUT, PredictionWriter
     from ensemble.runs.functions import check_function
-    from ensemble.runs.prediction import load_networks
+    from ensemble.runs.prediction import CHUNK, load_networks
     from ensemble.runs.store import RunStore
 
     store = RunStore.open(run)
@@ -60,10 +60,11 @@ def predict(
     with PredictionWriter(out) as writer, users_output_aside():
         combiner = combine or store.record.config.ensemble.combine
         networks = load_networks(store, combiner, force=force, dropout_samples=dropout_samples)
-        rows = load_rows(data, store.spec, labelled=False, data_dir=data_dir)
-        if rows.note:
-            click.echo(printable(rows.note), err=True)
-        for table in networks.predict(rows.x):
-            writer.write(table)
+        rows = RowStream(data, store.spec, piece=CHUNK, data_dir=data_dir)
+        for x in rows:
+            for table in networks.predict(x, first_row=rows.rows - len(x)):
+                writer.write(table)
+    if rows.note:
+        click.echo(printable(rows.note), err=True)
     if out != STANDARD_OUTPUT:
-        click.echo(f"{len(rows.x):,} rows predicted by {networks.described}: {out}", err=True)
+        click.echo(f"{rows.rows:,} rows predicted by {networks.described}: {out}", err=True)

@@ -51,12 +51,26 @@ def feature_names(columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def encoding_notes(tables: Sequence[Table], columns: Sequence[Column]) -> tuple[str, ...]:
-    """What the encoding decided, column by column: cells imputed, cells left all zero."""
+def encoding_counts(table: Table, columns: Sequence[Column]) -> NDArray[np.int64]:
+    """``(columns, 2)``: cells of each column that are missing, and those with a category that no training row has."""
+    counts = np.zeros((len(columns), 2), dtype=np.int64)
+    for place, column in enumerate(columns):
+        cells = table.columns[column.name]
+        missing = int(cells.missing.sum())
+        unknown = 0 if column.kind == "number" else int((_codes_of(cells, column) < 0).sum()) - missing
+        counts[place] = missing, unknown
+    return counts
+
+
+def encoding_notes(counts: NDArray[np.int64], columns: Sequence[Column]) -> tuple[str, ...]:
+    """What the encoding decided, column by column: cells imputed, cells left all zero.
+
+    Args:
+        counts: From ``encoding_counts``, summed over all tables.
+        columns: Of the training rows.
+    """
     notes = []
-    for column in columns:
-        cells = [table.columns[column.name] for table in tables]
-        missing = sum(int(part.missing.sum()) for part in cells)
+    for column, (missing, unknown) in zip(columns, counts.tolist(), strict=True):
         if column.kind == "number":
             marked = ", and a feature says so" if column.missing else "; the training rows miss none"
             if missing:
@@ -65,7 +79,6 @@ def encoding_notes(tables: Sequence[Table], columns: Sequence[Column]) -> tuple[
                     f"{column.median:g}{marked}"
                 )
             continue
-        unknown = sum(int((_codes_of(part, column) < 0).sum()) for part in cells) - missing
         if missing:
             notes.append(f"column {column.name!r}: {_cells(missing)} missing, encoded as all zero")
         if unknown:

@@ -26,7 +26,7 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package dataset-fashion-mnist puts its files."""
 
 
-def read_fashion(data_dir: str | None) -> Source:
+def read_fashion(data_dir: str | None, *, mapped: bool = False) -> Source:
     """Its 60,000 training and 10,000 test images, from the first place that has all four files.
 
     Raises:
@@ -36,7 +36,7 @@ def read_fashion(data_dir: str | None) -> Source:
     for place in looked:
         pairs = find_idx(place) if place.is_dir() else {}
         if pairs.keys() == {"train", "test"}:
-            source = read_pairs(pairs, names=CLASSES)
+            source = read_pairs(pairs, names=CLASSES, mapped=mapped)
             return Source(source.rows, source.test, (*source.notes, f"{NAME} is read from {str(place)!r}"))
     raise DataError(
         f"{NAME} needs its four idx files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…; .gz or "

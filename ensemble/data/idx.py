@@ -24,10 +24,11 @@ _GZIP = b"\x1f\x8b"
 _TESTS = ("t10k", "test")
 
 
-def read_idx(path: Path, *, axes: int) -> Array:
+def read_idx(path: Path, *, axes: int, mapped: bool = False) -> Array:
     """The unsigned bytes of an idx file, ``axes`` dimensions, read-only.
 
-    The magic number is ``00 00 08 axes``: 08 says unsigned bytes.
+    The magic number is ``00 00 08 axes``: 08 says unsigned bytes. If ``mapped``, those of a file that is not gzipped
+    stay there, which must then not change while they are used.
 
     Raises:
         DataError: unreadable, another magic number, or more or fewer bytes than the header declares.
@@ -45,6 +46,8 @@ def read_idx(path: Path, *, axes: int) -> Array:
                 check_expansion(repr(str(path)), declared=declared, compressed=size)
             elif declared != size - len(header):
                 raise DataError(_wrong_length(path, shape, found=f"{size - len(header):,}"))
+            elif mapped and declared:
+                return np.memmap(path, np.uint8, mode="r", offset=len(header), shape=shape)
             # One byte beyond the end: finds trailing bytes, and makes gzip verify its checksum.
             data = file.read(declared + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -74,24 +77,27 @@ def find_idx(directory: Path) -> dict[str, tuple[Path, Path]]:
     return {part: (images[part], labels[part]) for part in images}
 
 
-def read_pairs(pairs: dict[str, tuple[Path, Path]], *, names: tuple[str, ...] | None = None) -> Source:
+def read_pairs(
+    pairs: dict[str, tuple[Path, Path]], *, names: tuple[str, ...] | None = None, mapped: bool = False
+) -> Source:
     """Images and labels; a pair that is alone is all the rows there are.
 
     Args:
         pairs: From ``find_idx``.
         names: What the labels stand for.
+        mapped: Whether images may stay in their file, see ``read_idx``.
 
     Raises:
         DataError: a file that is damaged, or labels and images that do not belong together.
     """
-    parts = {part: _read_pair(*paths, names=names) for part, paths in pairs.items()}
+    parts = {part: _read_pair(*paths, names=names, mapped=mapped) for part, paths in pairs.items()}
     if "train" in parts:
         return Source(parts["train"], parts.get("test"))
     return Source(parts["test"], notes=("only test files are there: their rows are all the rows",))
 
 
-def _read_pair(images: Path, labels: Path, *, names: tuple[str, ...] | None) -> Part:
-    x, y = read_idx(images, axes=IMAGES), read_idx(labels, axes=LABELS)
+def _read_pair(images: Path, labels: Path, *, names: tuple[str, ...] | None, mapped: bool) -> Part:
+    x, y = read_idx(images, axes=IMAGES, mapped=mapped), read_idx(labels, axes=LABELS)
     if len(x) != len(y):
         raise DataError(f"{str(images)!r} has {len(x):,} images, but {str(labels)!r} has {len(y):,} labels")
     if 0 in x.shape[1:]:

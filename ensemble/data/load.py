@@ -12,7 +12,7 @@ from ensemble.config import DataConfig
 from ensemble.data.checks import fit_inputs
 from ensemble.data.dataset import Array, Column, Dataset, DataSpec, Rows
 from ensemble.data.digest import digest_of
-from ensemble.data.encoding import encode, encoding_notes, fit_columns
+from ensemble.data.encoding import encode, encoding_counts, encoding_notes, fit_columns
 from ensemble.data.raw import Part, Source, Table
 from ensemble.data.sources import is_table, read_source
 from ensemble.data.split import Split, split_rows
@@ -99,7 +99,7 @@ def load_rows(source: str, spec: DataSpec, *, labelled: bool, data_dir: str | No
     Raises:
         DataError: rows that cannot be used or that differ from the training rows; the difference is named.
     """
-    _check_kind(source, table=bool(spec.columns))
+    check_kind(source, table=bool(spec.columns))
     read = read_source(
         source,
         target=spec.target,
@@ -108,13 +108,13 @@ def load_rows(source: str, spec: DataSpec, *, labelled: bool, data_dir: str | No
         like={column.name: column.kind for column in spec.columns},
         text_target=_is_text(spec.classes),
     )
-    part, notes = _taken(read, source)
-    if source == spec.source and part is read.rows:
-        notes = (*notes, "most of them are rows that this run was trained on, which flatters it")
+    part, notes = taken(read, source)
+    if part is read.rows:
+        notes = (*notes, *own_rows(source, spec))
     y = match_targets(part, task=spec.task, classes=spec.classes) if labelled else None
     if isinstance(part.x, Table):
         raw: Array = encode(part.x, spec.columns)
-        more = encoding_notes([part.x], spec.columns)
+        more = encoding_notes(encoding_counts(part.x, spec.columns), spec.columns)
     else:
         raw, more = fit_inputs(part.x, shape=spec.shape, dtype=spec.dtype, name=repr(source))
     x = np.ascontiguousarray(raw) if spec.dtype == "uint8" else standardize_array(raw, spec)
@@ -133,7 +133,7 @@ def _test_part(source: Source, config: DataConfig) -> tuple[Part | None, tuple[s
             )
         return source.test, ("test rows: the source's own",)
     table = source.rows.x if isinstance(source.rows.x, Table) else None
-    _check_kind(config.test, table=table is not None)
+    check_kind(config.test, table=table is not None)
     other = read_source(
         config.test,
         target=config.target,
@@ -141,18 +141,33 @@ def _test_part(source: Source, config: DataConfig) -> tuple[Part | None, tuple[s
         like=None if table is None else {name: cells.kind for name, cells in table.columns.items()},
         text_target=source.rows.names is not None,
     )
-    part, notes = _taken(other, config.test)
+    part, notes = taken(other, config.test)
     return part, (f"test rows: {config.test!r}", *notes)
 
 
-def _taken(source: Source, name: str) -> tuple[Part, tuple[str, ...]]:
+def taken(source: Source, name: str) -> tuple[Part, tuple[str, ...]]:
     """The rows that judge: a source's own test rows, or all where it has none."""
     if source.test is None:
-        return source.rows, (*source.notes, f"of {name!r} all {len(source.rows):,} rows are taken")
+        return source.rows, (*source.notes, all_taken(name, len(source.rows)))
     return source.test, (*source.notes, f"of {name!r} its own {len(source.test):,} test rows are taken")
 
 
-def _check_kind(name: str, *, table: bool) -> None:
+def all_taken(name: str, rows: int) -> str:
+    """Says so of a source that brings no test rows of its own."""
+    return f"of {name!r} all {rows:,} rows are taken"
+
+
+def own_rows(name: str, spec: DataSpec) -> tuple[str, ...]:
+    """Says of the source that a run was trained on what judging by all of it is worth."""
+    return (
+        ("most of them are rows that this run was trained on, which flatters it",)
+        if name == spec.source
+        else ()
+    )
+
+
+def check_kind(name: str, *, table: bool) -> None:
+    """Refuse a table where the training rows are arrays, and the other way round."""
     if is_table(name) != table:
         kinds = "arrays or images", "a table"
         raise DataError(f"the training rows are {kinds[table]}, but {name!r} is {kinds[not table]}")
@@ -169,7 +184,7 @@ def _inputs(
         return (
             np.concatenate([encode(table, columns) for table in tables]),
             columns,
-            encoding_notes(tables, columns),
+            encoding_notes(np.sum([encoding_counts(table, columns) for table in tables], axis=0), columns),
         )
     x, *others = [part.x for part in parts if not isinstance(part.x, Table)]
     if not others:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 import zipfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
+from ensemble.combining.scratch import scratch
 from ensemble.data.arrays import part_of
 from ensemble.data.dataset import Array
 from ensemble.data.limits import check_expansion
@@ -17,23 +19,27 @@ from ensemble.data.raw import Source, rows_of
 from ensemble.errors import DataError
 
 KEYS = ("x", "y", "x_test", "y_test")
+PIECE = 2**20
+"""Bytes that are read at a time where an array does not go into memory."""
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
 
-def read_npz(path: Path, *, labelled: bool = True) -> Source:
+def read_npz(path: Path, *, labelled: bool = True, mapped: bool = False) -> Source:
     """Arrays ``x`` and ``y``, and where they are there ``x_test`` and ``y_test``.
 
     Args:
         path: The file.
         labelled: Whether ``y`` must be there.
+        mapped: Whether arrays that are not compressed may stay in the file, which must then not change while they are
+            used, and large compressed ones be unpacked into a temporary file.
 
     Raises:
         DataError: not a zip, a damaged one or a bomb; arrays that need pickle; ``x`` or ``y`` missing.
     """
-    arrays, others = _read_arrays(path)
+    arrays, others = _read_arrays(path, mapped=mapped)
     source = source_of(arrays, name=repr(str(path)), labelled=labelled)
     if not others:
         return source
@@ -69,7 +75,7 @@ def source_of(arrays: dict[str, Array], *, name: str, labelled: bool) -> Source:
     return Source(rows, test, tuple(dict.fromkeys((*notes, *more))))
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
+def _read_arrays(path: Path, *, mapped: bool) -> tuple[dict[str, Array], list[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -80,8 +86,9 @@ def _read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
             for key in KEYS:
                 if key in members:
                     with archive.open(members[key]) as file:
+                        name = f"array {key!r} of {str(path)!r}"
                         arrays[key] = _read_array(
-                            file, size=members[key].file_size, name=f"array {key!r} of {str(path)!r}"
+                            file, members[key], name=name, mapped=path if mapped else None
                         )
             return arrays, sorted(members.keys() - set(KEYS))
     except DataError:
@@ -96,7 +103,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, Array], list[str]]:
         raise DataError(f"{str(path)!r} is not a sound .npz: {type(error).__name__}: {error}") from error
 
 
-def _read_array(file: IO[bytes], *, size: int, name: str) -> Array:
+def _read_array(file: IO[bytes], entry: zipfile.ZipInfo, *, name: str, mapped: Path | None) -> Array:
     """One array, its header checked against the bytes that are there before any memory is taken for it."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # headers of Python 2 are parsed by a slower, laxer path
@@ -109,9 +116,37 @@ def _read_array(file: IO[bytes], *, size: int, name: str) -> Array:
             f"{name} holds Python objects, which only pickle could read, and pickle runs code; "
             "save it as numbers or strings"
         )
+    header = file.tell()
     length = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or length != size - file.tell():
-        raise DataError(f"{name} declares shape {shape} of {dtype}, but holds {size - file.tell():,} bytes")
-    data = file.read(length)
-    array = np.frombuffer(data, dtype, count=math.prod(shape)).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    if min(shape, default=0) < 0 or length != entry.file_size - header:
+        raise DataError(
+            f"{name} declares shape {shape} of {dtype}, but holds {entry.file_size - header:,} bytes"
+        )
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    if mapped is None or not length:
+        data: Array = np.frombuffer(file.read(length), dtype, count=math.prod(shape))
+    elif entry.compress_type == zipfile.ZIP_STORED:
+        _read_through(file)
+        offset = _begin(mapped, entry) + header
+        data = np.memmap(mapped, dtype, mode="r", offset=offset, shape=(math.prod(shape),))
+    else:
+        data = scratch((math.prod(shape),), dtype)
+        _read_through(file, into=data.view(np.uint8).data)
+    return data.reshape(shape, order=order).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _read_through(file: IO[bytes], into: memoryview | None = None) -> None:
+    """To the end, where a zip's checksum is verified; a piece at a time, so that no memory is taken."""
+    place = 0
+    while part := file.read(PIECE):
+        if into is not None:
+            into[place : place + len(part)] = part
+        place += len(part)
+
+
+def _begin(path: Path, entry: zipfile.ZipInfo) -> int:
+    """Where the contents of an entry begin: behind its local header, whose lengths are not those of the directory."""
+    with path.open("rb") as file:
+        file.seek(entry.header_offset + 26)
+        name, extra = struct.unpack("<HH", file.read(4))
+    return int(entry.header_offset + 30 + name + extra)

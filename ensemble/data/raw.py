@@ -82,3 +82,8 @@ class Source:
 def rows_of(name: str) -> Where:
     """Names rows of an array by their number, counted from 0 as arrays do."""
     return lambda row: f"row {row} of {name} (counted from 0)"
+
+
+def further(where: Where, first: int, row: int) -> str:
+    """Names a row of a part that begins at row ``first`` of what ``where`` names."""
+    return where(first + row)

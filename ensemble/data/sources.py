@@ -38,6 +38,7 @@ def read_source(
     labelled: bool = True,
     like: Mapping[str, Kind] | None = None,
     text_target: bool = False,
+    mapped: bool = False,
 ) -> Source:
     """Read all rows of a source and check each on its own.
 
@@ -48,6 +49,7 @@ def read_source(
         labelled: Whether targets must be there.
         like: For a table: the input columns of the training rows and their kinds.
         text_target: For a table: whether its targets are text.
+        mapped: Whether arrays may stay in their file, which must then not change while they are used.
 
     Raises:
         DataError: no such source, or rows that cannot be used.
@@ -57,44 +59,47 @@ def read_source(
         raise UsageError(
             f"target is {target!r}, but {source!r} is no table: only CSV and Parquet files have columns"
         )
-    found = _read(source, target, data_dir=data_dir, labelled=labelled, like=like, text_target=text_target)
+    if is_table(source):
+        from ensemble.data.tabular import read_table  # pyarrow, only where there is a table
+
+        path = file_of(source)
+        found = read_table(path, target=target, labelled=labelled, like=like, text_target=text_target)
+    else:
+        found = _read(source, data_dir=data_dir, labelled=labelled, mapped=mapped)
     check_part(found.rows, name=repr(source))
     if found.test is not None:
         check_part(found.test, name=f"the test part of {source!r}")
     return found
 
 
-def _read(
-    source: str,
-    target: str | None,
-    *,
-    data_dir: str | None,
-    labelled: bool,
-    like: Mapping[str, Kind] | None,
-    text_target: bool,
-) -> Source:
+def file_of(source: str) -> Path:
+    """Where a source that is a file lies.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    path = Path(source).expanduser()
+    if not os.path.isfile(path):
+        raise DataError(f"there is no file {source!r}; looked in {str(Path.cwd())!r}")
+    return path
+
+
+def _read(source: str, *, data_dir: str | None, labelled: bool, mapped: bool) -> Source:
     if source in BUNDLED:
         return read_bundled(source)
     if source == FASHION:
-        return read_fashion(data_dir)
+        return read_fashion(data_dir, mapped=mapped)
     path = Path(source).expanduser()
     # Not Path.is_dir, which raises where a parent may not be read; and an empty path would be this directory.
     if source and os.path.isdir(path):
         pairs = find_idx(path)
         if pairs:
-            return read_pairs(pairs)
+            return read_pairs(pairs, mapped=mapped)
         from ensemble.data.images import read_images  # Pillow, only where there are images
 
         return read_images(path, labelled=labelled)
-    suffix = path.suffix.lower()
-    if suffix in (*TABLES, ".npz"):
-        if not os.path.isfile(path):
-            raise DataError(f"there is no file {source!r}; looked in {str(Path.cwd())!r}")
-        if suffix == ".npz":
-            return read_npz(path, labelled=labelled)
-        from ensemble.data.tabular import read_table  # pyarrow, only where there is a table
-
-        return read_table(path, target=target, labelled=labelled, like=like, text_target=text_target)
+    if path.suffix.lower() == ".npz":
+        return read_npz(file_of(source), labelled=labelled, mapped=mapped)
     if is_function_path(source):
         return read_called(source, labelled=labelled)
     there = "is a file of another kind" if source and os.path.exists(path) else "is no data source"

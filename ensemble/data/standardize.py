@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ensemble.data.checks import chunks
 from ensemble.data.dataset import Array, DataSpec, Rows
+from ensemble.data.raw import Where
 from ensemble.errors import DataError
 
 Mode = Literal["none", "features", "pixels"]
@@ -93,20 +94,23 @@ def measure(x: Array, *, channels: bool, rows: Rows | None = None) -> Scales:
     return Scales(low, np.where(constant, low, mean), np.where(constant, 0.0, np.sqrt(squares / seen)), high)
 
 
-def standardize_array(x: Array, spec: DataSpec) -> NDArray[np.float32]:
+def standardize_array(x: Array, spec: DataSpec, *, where: Where = "row {}".format) -> NDArray[np.float32]:
     """Rows as the network takes them: (x − mean) / std with the run's statistics.
 
     Args:
         x: ``(rows, *spec.shape)`` of any number type, not yet standardized.
         spec: Holds the statistics.
+        where: Names a row in messages.
 
     Raises:
         DataError: a value so far from the training rows that float32 cannot hold it.
     """
-    return apply(x, mode=spec.standardize, mean=spec.mean, std=spec.std)
+    return apply(x, mode=spec.standardize, mean=spec.mean, std=spec.std, where=where)
 
 
-def apply(x: Array, *, mode: Mode, mean: Statistics, std: Statistics) -> NDArray[np.float32]:
+def apply(
+    x: Array, *, mode: Mode, mean: Statistics, std: Statistics, where: Where = "row {}".format
+) -> NDArray[np.float32]:
     """(x − mean) / std in float64, a chunk at a time, as a contiguous float32 array of the shape of ``x``."""
     shape = x.shape[1:]
     axes = shape if mode == "features" else (-1, *[1] * (len(shape) - 1))
@@ -118,7 +122,7 @@ def apply(x: Array, *, mode: Mode, mean: Statistics, std: Statistics) -> NDArray
         if not np.isfinite(out[rows]).all():
             row, *position = (int(axis[0]) for axis in np.nonzero(~np.isfinite(out[rows])))
             raise DataError(
-                f"row {row + rows.start}, position {tuple(position)} (counted from 0) holds "
+                f"{where(row + rows.start)}, position {tuple(position)} (counted from 0) holds "
                 f"{x[rows][(row, *position)]}, too far from the training rows' scale for float32"
             )
     return out

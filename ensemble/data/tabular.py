@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,10 @@ def read_table(
     if text_target and target is not None:
         text.append(target)
     table = _read_csv(path, text) if is_csv else _read_parquet(path)
-    names = _column_names(table, name)
+    names = _names_of(table, name)
     if labelled and target not in names:
         raise DataError(_no_target(name, target, names))
-    for column in like or ():
-        if column not in names:
-            raise DataError(
-                f"{name} has no column {column!r}, which the training rows have{nearest(column, names)}"
-            )
+    check_columns(names, like or (), name=name)
     found = [column for column in names if column != target and not column.startswith(_PANDAS_INDEX)]
     inputs = found if like is None else list(like)
     if not inputs:
@@ -70,9 +66,25 @@ def read_table(
         column: cells_of(table.column(column), name=column, where=where, kind=kinds.get(column))
         for column in inputs
     }
-    left_out = [column for column in names if column != target and column not in inputs]
-    notes = (f"columns of {name} left out: {', '.join(left_out)}",) if left_out else ()
-    return Source(Part(Table(columns, table.num_rows), y, where, labels), notes=notes)
+    note = left_out(names, {*inputs, target}, name=name)
+    return Source(Part(Table(columns, table.num_rows), y, where, labels), notes=(note,) if note else ())
+
+
+def left_out(names: Iterable[str], taken: Container[str | None], *, name: str) -> str:
+    """Which columns are neither inputs nor the target, in words; nothing where all are."""
+    others = [column for column in names if column not in taken]
+    return f"columns of {name} left out: {', '.join(others)}" if others else ""
+
+
+def conversion(types: Mapping[str, Any], *, only: Collection[str] | None = None) -> Any:
+    """How cells of a CSV file become values: which are missing, which columns have a type, which are read at all."""
+    return pyarrow.csv.ConvertOptions(
+        null_values=list(MISSING),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        column_types=dict(types),
+        include_columns=None if only is None else list(only),
+    )
 
 
 def _read_csv(path: Path, text: Collection[str]) -> Any:
@@ -80,20 +92,16 @@ def _read_csv(path: Path, text: Collection[str]) -> Any:
         return pyarrow.csv.read_csv(
             path,
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                null_values=list(MISSING),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                column_types={column: pa.string() for column in text},
-            ),
+            convert_options=conversion({column: pa.string() for column in text}),
         )
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (pa.ArrowException, UnicodeError) as error:
-        raise DataError(_csv_problem(path, str(error))) from error
+        raise DataError(csv_problem(path, str(error))) from error
 
 
-def _csv_problem(path: Path, problem: str) -> str:
+def csv_problem(path: Path, problem: str) -> str:
+    """What Arrow says of a CSV file, said to its owner."""
     if "straddling" in problem:
         return f"{str(path)!r} has a line of more than a megabyte, perhaps an unclosed quote ({problem})"
     if "Expected" in problem and (ragged := ragged_line(path)):
@@ -118,9 +126,21 @@ def _read_parquet(path: Path) -> Any:
         raise DataError(f"cannot read {str(path)!r} as Parquet: {error}") from error
 
 
-def _column_names(table: Any, name: str) -> list[str]:
+def _names_of(table: Any, name: str) -> list[str]:
+    names = column_names(table, name=name)
+    if table.num_rows == 0:
+        raise DataError(f"{name} has a header, but no rows")
+    return names
+
+
+def column_names(table: Any, *, name: str) -> list[str]:
+    """Names of the columns of an Arrow table or schema.
+
+    Raises:
+        DataError: a column without a name, or two of one name.
+    """
     try:
-        names: list[str] = table.column_names
+        names: list[str] = table.column_names if isinstance(table, pa.Table) else table.names
     except UnicodeDecodeError as error:
         raise DataError(
             f"the header of {name} is not UTF-8 text ({error}); convert it with iconv -t UTF-8"
@@ -135,9 +155,20 @@ def _column_names(table: Any, name: str) -> list[str]:
                 f"{name} has two columns {column!r}, the {names.index(column) + 1}. and the {position + 1}.; "
                 "rename or drop one"
             )
-    if table.num_rows == 0:
-        raise DataError(f"{name} has a header, but no rows")
     return names
+
+
+def check_columns(names: Sequence[str], wanted: Iterable[str], *, name: str) -> None:
+    """See that a table has the columns of the training rows.
+
+    Raises:
+        DataError: it lacks one.
+    """
+    for column in wanted:
+        if column not in names:
+            raise DataError(
+                f"{name} has no column {column!r}, which the training rows have{nearest(column, names)}"
+            )
 
 
 def _no_target(name: str, target: str | None, names: list[str]) -> str:

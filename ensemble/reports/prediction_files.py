@@ -7,6 +7,7 @@ the same directory, so whoever is stopped leaves the old file or none, never hal
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import secrets
@@ -182,25 +183,32 @@ Write = Callable[[Predictions], None]
 
 @contextmanager
 def _csv(file: IO[bytes], first: Predictions) -> Iterator[Write]:
-    """UTF-8, one header line, lines end as RFC 4180 has it; safe to open in a spreadsheet."""
-    rows = csv.writer(_Utf8(file))
-    rows.writerow([spreadsheet_safe(name) for name in columns(first)])
+    """UTF-8, one header line, lines end as RFC 4180 has it; safe to open in a spreadsheet.
+
+    Numbers become text by Arrow, a column at a time: eight times as fast as one by one, which took longer than the
+    predictions of a hundred small networks.
+    """
+    import pyarrow
+    import pyarrow.compute
 
     def write(table: Predictions) -> None:
         cells = [_cells(values, rows=len(table.row)) for values in columns(table).values()]
-        rows.writerows(zip(*cells, strict=True))
+        lines = pyarrow.compute.binary_join_element_wise(*cells, ",")
+        ended = pyarrow.compute.binary_join_element_wise(lines, "", "\r\n").cast(pyarrow.large_string())
+        # Texts of an array lie one behind the other in memory.
+        _, offsets, text = ended.buffers()
+        begin, end = np.frombuffer(offsets, np.int64)[[ended.offset, ended.offset + len(ended)]]
+        file.write(memoryview(text)[begin:end])
 
+    file.write((",".join(map(_cell, columns(first))) + "\r\n").encode())
     yield write
 
 
-class _Utf8:
-    """What ``csv.writer`` writes to. Not a TextIOWrapper, which would close standard output with itself."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, text: str) -> None:
-        self._file.write(text.encode())
+def _cell(name: str) -> str:
+    """A name as a cell of a CSV file, quoted where it has to be."""
+    line = io.StringIO()
+    csv.writer(line).writerow([spreadsheet_safe(name), ""])
+    return line.getvalue().removesuffix(",\r\n")
 
 
 @contextmanager
@@ -304,13 +312,17 @@ def _encodable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _cells(values: Array | list[str] | None, *, rows: int) -> Iterable[str]:
+def _cells(values: Array | list[str] | None, *, rows: int) -> Any:
+    """A column as texts, an Arrow array; what is missing or not a number is empty."""
+    import pyarrow
+
     if values is None:
-        return [""] * rows
+        return pyarrow.array([""] * rows, pyarrow.string())
     if isinstance(values, list):
-        return map(spreadsheet_safe, values)
+        quoted = {name: _cell(name) for name in set(values)}
+        return pyarrow.array([quoted[name] for name in values], pyarrow.string())
     # As text each number is the shortest that reads back as itself: float32 0.9, not 0.8999999761581421.
-    return ("" if cell == "nan" else cell for cell in values.astype(str).tolist())
+    return pyarrow.array(values, from_pandas=True).cast(pyarrow.string()).fill_null("")
 
 
 def _arrays(table: Predictions) -> dict[str, Array]:

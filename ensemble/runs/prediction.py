@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.stats import norm
-from torch import nn
+from torch import Tensor, nn
 
-from ensemble.combining.predictions import Array, combine, vote
-from ensemble.data.dataset import DataSpec
+from ensemble.data.dataset import Array, DataSpec
 from ensemble.errors import RunError, UsageError
-from ensemble.evaluation.uncertainty import Uncertainty, classification_uncertainty, regression_uncertainty
 from ensemble.members.plan import MemberPlan
+from ensemble.nets.cores import side_by_side
 from ensemble.nets.dropout import dropout_active
-from ensemble.nets.folding import FoldedStack, fold
+from ensemble.nets.folding import ROWS, FoldedStack, fold
+from ensemble.nets.tally import ClassTally, ValueTally
 from ensemble.reports.prediction_files import ClassPredictions, Predictions, ValuePredictions
 from ensemble.runs.reporting import finished_members, selected
 from ensemble.runs.store import RunStore
 from ensemble.streams import Purpose, member_sequence, torch_seed
 from ensemble.training.events import Weights
+from ensemble.training.losses import predictions
 from ensemble.training.networks import (
     channels_last,
     check_dropout,
@@ -30,8 +32,8 @@ from ensemble.training.networks import (
     load_weights,
     make_net,
 )
-from ensemble.training.rows import DeviceRows
-from ensemble.training.score import as_one, predict
+from ensemble.training.rows import DeviceRows, to_numpy
+from ensemble.training.score import EVALUATION_BATCH, as_one
 
 CHUNK = 10_000
 """Rows predicted at a time: what is in memory does not grow with the rows."""
@@ -40,6 +42,9 @@ LARGEST_FOLDED = 16_384
 """Weights of a network: above it, networks are passed one after the other. A rule of the network alone, so that what is
 said of a row does not depend on how many rows are asked about. Fitted by ``python -m examples.benchmarks --cases
 predict``."""
+
+FEWEST = 32
+"""Rows that are worth a thread of their own."""
 
 Z95 = float(norm.ppf(0.975))
 
@@ -57,7 +62,7 @@ class Networks:
         seed: Of the run.
         dropout_samples: Passes of each network with dropout on, each a predictor of its own; 0 is one pass without.
         channels_last: How the rows lie in memory, as when the networks were trained.
-        folded: All networks as one, where they are so small that a pass of each by itself is mostly overhead.
+        folded: All networks as few, where they are so small that a pass of each by itself is mostly overhead.
     """
 
     spec: DataSpec
@@ -68,7 +73,7 @@ class Networks:
     seed: int
     dropout_samples: int
     channels_last: bool
-    folded: FoldedStack | None = None
+    folded: tuple[FoldedStack, ...] = ()
 
     @property
     def described(self) -> str:
@@ -80,49 +85,65 @@ class Networks:
     def predict(self, x: Array, *, first_row: int = 0) -> Iterator[Predictions]:
         """Combined predictions with uncertainty, ``CHUNK`` rows at a time.
 
+        What is said of a row does not depend on the rows it is asked about with, but for rounding, and where dropout
+        draws masks: these follow from the number of the first row of the chunk.
+
         Args:
             x: ``(rows, *spec.shape)`` as ``Dataset.x`` has them.
             first_row: Number of the first row.
         """
+        device = choose_device()
         for start in range(0, len(x), CHUNK):
             chunk = x[start : start + CHUNK]
-            inputs = DeviceRows(chunk, self.spec, choose_device(), channels_last=self.channels_last)
-            rows = np.arange(start, min(start + CHUNK, len(x)))
-            said = self._say_all(inputs, rows)
-            values = np.concatenate([said[index] for index in np.repeat(range(len(said)), self.counts)])
-            yield self._combined(values, rows + first_row)
+            inputs = DeviceRows(chunk, self.spec, device, channels_last=self.channels_last)
+            rows = np.arange(first_row + start, first_row + start + len(chunk))
+            with torch.inference_mode():
+                combined = self._combined(inputs, rows, device)
+            yield combined
 
-    def _say_all(self, inputs: DeviceRows, rows: Array) -> Sequence[Array]:
-        """``(passes, rows, outputs)`` of each network."""
-        if self.folded is None or self.dropout_samples:
-            return [self._say(index, inputs, rows) for index in range(len(self.nets))]
-        values: Array = predict(self.folded, inputs, rows - rows[0], self.spec, axis=1)
-        return list(values[:, None])
-
-    def _say(self, index: int, inputs: DeviceRows, rows: Array) -> Array:
-        """``(passes, rows, outputs)`` of one network."""
-        net = self.nets[index]
-        if not self.dropout_samples:
-            return as_one(predict(net, inputs, rows - rows[0], self.spec), self.spec)[None]
-        passes = []
-        for sample in range(self.dropout_samples):
-            stream = member_sequence(
-                self.seed, self.members[index], Purpose.DROPOUT_SAMPLES, sample, int(rows[0])
-            )
-            with torch.random.fork_rng(cuda_devices(net)), dropout_active(net, True):
-                torch.manual_seed(torch_seed(stream))
-                passes.append(as_one(predict(net, inputs, rows - rows[0], self.spec), self.spec))
-        return np.stack(passes)
-
-    def _combined(self, values: Array, rows: Array) -> Predictions:
-        mean = combine(values, task=self.spec.task)
+    def _combined(self, inputs: DeviceRows, rows: Array, device: torch.device) -> Predictions:
         if self.spec.task == "regression":
-            return _value_predictions(mean, regression_uncertainty(values), rows)
-        labels = mean.argmax(axis=1)
-        if self.by_vote:
-            votes = vote(values)
-            labels, mean = votes.labels, votes.shares
-        return _class_predictions(labels, mean, classification_uncertainty(values), rows, self.spec.classes)
+            values = ValueTally(len(rows), device=device)
+            self._add_all(values, inputs, rows, device)
+            return _value_predictions(values, rows)
+        classes = ClassTally(len(rows), len(self.spec.classes), device=device, by_vote=self.by_vote)
+        self._add_all(classes, inputs, rows, device)
+        return _class_predictions(classes, rows, self.spec.classes, by_vote=self.by_vote)
+
+    def _add_all(
+        self, tally: ClassTally | ValueTally, inputs: DeviceRows, rows: Array, device: torch.device
+    ) -> None:
+        """Add what every predictor says of every row."""
+        counts = torch.tensor(self.counts, dtype=torch.float64, device=device)
+        if self.folded and not self.dropout_samples:
+            shares = torch.split(counts, [stack.members for stack in self.folded])
+
+            def add(part: slice) -> None:
+                with torch.inference_mode():  # which each thread is in by itself
+                    x = inputs.batch(np.arange(part.start, part.stop))
+                    for stack, weights in zip(self.folded, shares, strict=True):
+                        tally.add(_saying(stack(x), self.spec), weights, rows=part)
+
+            share = math.ceil(len(rows) / torch.get_num_threads())
+            side_by_side(add, _parts(len(rows), min(ROWS, max(FEWEST, share))), device)
+            return
+        for index in range(len(self.nets)):
+            for sample in range(max(1, self.dropout_samples)):
+                outputs = self._pass(index, sample, inputs, rows)
+                said = (_heads_as_one if outputs.ndim == 3 else _saying)(outputs, self.spec)
+                tally.add(said[None], counts[index, None], rows=slice(0, len(rows)))
+
+    def _pass(self, index: int, sample: int, inputs: DeviceRows, rows: Array) -> Tensor:
+        """The outputs of one network, with dropout masks of its own where such passes are asked for."""
+        net, parts = self.nets[index], _parts(len(rows), EVALUATION_BATCH)
+        batches = (inputs.batch(np.arange(part.start, part.stop)) for part in parts)
+        if not self.dropout_samples:
+            return torch.cat([net(batch).float() for batch in batches])
+        first = int(rows[0])
+        stream = member_sequence(self.seed, self.members[index], Purpose.DROPOUT_SAMPLES, sample, first)
+        with torch.random.fork_rng(cuda_devices(net)), dropout_active(net, True):
+            torch.manual_seed(torch_seed(stream))
+            return torch.cat([net(batch).float() for batch in batches])
 
 
 def load_networks(
@@ -170,9 +191,24 @@ def load_networks(
     )
 
 
-def _folded(nets: Sequence[nn.Module]) -> FoldedStack | None:
+def _folded(nets: Sequence[nn.Module]) -> tuple[FoldedStack, ...]:
     weights = sum(parameter.numel() for parameter in nets[0].parameters() if parameter.ndim > 1)
-    return fold(nets) if len(nets) > 1 and weights <= LARGEST_FOLDED else None
+    return fold(nets) if len(nets) > 1 and weights <= LARGEST_FOLDED else ()
+
+
+def _parts(rows: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def _saying(outputs: Tensor, spec: DataSpec) -> Tensor:
+    """Of one head or none: logits of classes, or values in the target's own unit."""
+    return outputs if spec.task == "classification" else predictions(outputs, spec)
+
+
+def _heads_as_one(outputs: Tensor, spec: DataSpec) -> Tensor:
+    """``(rows, heads, outputs)`` as what one would say for all: the logarithm of their mean probability."""
+    one = torch.from_numpy(as_one(predictions(outputs, spec).cpu().numpy(), spec)).to(outputs.device)
+    return one.log() if spec.task == "classification" else one
 
 
 def _net(plan: MemberPlan, weights: Weights) -> nn.Module:
@@ -204,25 +240,28 @@ def _averaged_net(store: RunStore, plan: MemberPlan, *, force: bool) -> nn.Modul
 
 
 def _class_predictions(
-    labels: Array, p: Array, uncertainty: Uncertainty, rows: Array, classes: tuple[str, ...]
+    tally: ClassTally, rows: Array, classes: tuple[str, ...], *, by_vote: bool
 ) -> ClassPredictions:
+    p = to_numpy(tally.shares if by_vote else tally.mean)
+    labels = to_numpy(tally.elected) if by_vote else p.argmax(axis=1)
+    total, aleatoric = to_numpy(tally.total), to_numpy(tally.aleatoric)
     return ClassPredictions(
         row=rows,
         classes=classes,
         predicted=labels,
         probabilities=p,
         confidence=p[np.arange(len(p)), labels],
-        total=uncertainty.total,
-        aleatoric=uncertainty.aleatoric,
-        epistemic=uncertainty.epistemic,
+        total=total,
+        aleatoric=aleatoric,
+        # Never negative but for rounding.
+        epistemic=np.maximum(total - aleatoric, 0),
     )
 
 
-def _value_predictions(mixture: Array, uncertainty: Uncertainty, rows: Array) -> ValuePredictions:
-    mean = mixture[:, 0]
-    if mixture.shape[1] == 1:
-        return ValuePredictions(rows, mean, None, None, None, None, uncertainty.epistemic)
-    std = np.sqrt(mixture[:, 1])
-    return ValuePredictions(
-        rows, mean, std, mean - Z95 * std, mean + Z95 * std, uncertainty.aleatoric, uncertainty.epistemic
-    )
+def _value_predictions(tally: ValueTally, rows: Array) -> ValuePredictions:
+    mean, epistemic = to_numpy(tally.mean), to_numpy(tally.epistemic)
+    if tally.aleatoric is None:
+        return ValuePredictions(rows, mean, None, None, None, None, epistemic)
+    aleatoric = to_numpy(tally.aleatoric)
+    std = np.sqrt(aleatoric + epistemic)
+    return ValuePredictions(rows, mean, std, mean - Z95 * std, mean + Z95 * std, aleatoric, epistemic)

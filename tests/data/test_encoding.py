@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensemble.data.encoding import encode, encoding_notes, feature_names, fit_columns
+from ensemble.data.encoding import encode, encoding_counts, encoding_notes, feature_names, fit_columns
 from ensemble.data.raw import Cells, Table
 from ensemble.errors import DataError
 
@@ -32,7 +32,8 @@ def test_known_answer() -> None:
 
 
 def test_notes_count_cells() -> None:
-    assert encoding_notes([TABLE], fit_columns(TABLE, TRAIN)) == (
+    columns = fit_columns(TABLE, TRAIN)
+    assert encoding_notes(encoding_counts(TABLE, columns), columns) == (
         "column 'age': 1 cell missing, read as the training median 2, and a feature says so",
         "column 'price': 1 cell missing, read as the training median 2; the training rows miss none",
         "column 'color': 1 cell missing, encoded as all zero",

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensemble.data.mapped import mapped_file
 from ensemble.data.npz import read_npz
 from ensemble.errors import DataError
 
@@ -138,3 +139,25 @@ def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
         read_npz(tmp_path / "a.npy")
     with pytest.raises(DataError, match=r"cannot read .*No such file"):
         read_npz(tmp_path / "gone.npz")
+
+
+def test_what_stays_in_the_file_is_checked_like_what_is_read(tmp_path: Path) -> None:
+    """A mapped array is nobody's to check later: fails if the archive's checksum is not verified."""
+    x = np.arange(30_000.0).reshape(-1, 3)  # so much that reading the header does not reach its end
+    path = npz(tmp_path / "a.npz", x=x)
+    mapped = read_npz(path, labelled=False, mapped=True).rows.x
+    assert isinstance(mapped, np.ndarray)
+    assert mapped_file(mapped) is not None
+    assert np.array_equal(mapped, x)
+    content = bytearray(path.read_bytes())
+    content[content.index(x.tobytes()) + 200_000] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"not a sound .npz"):
+        read_npz(path, labelled=False, mapped=True)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_mapped_arrays_keep_their_order_and_bytes(tmp_path: Path, compressed: bool) -> None:
+    for x in (np.asfortranarray(X), X.astype(">f8")):
+        path = npz(tmp_path / "a.npz", compressed=compressed, x=x, y=Y)
+        assert np.array_equal(np.asarray(read_npz(path, mapped=True).rows.x), X)

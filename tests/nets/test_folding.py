@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
 
 from ensemble.config import NetConfig
+from ensemble.nets import folding
 from ensemble.nets.build import build_net
-from ensemble.nets.folding import fold
+from ensemble.nets.folding import FoldedStack, fold
 
 
 def trained(batch_norm: str, hidden: tuple[int, ...], seed: int) -> nn.Module:
@@ -24,25 +27,64 @@ def trained(batch_norm: str, hidden: tuple[int, ...], seed: int) -> nn.Module:
     return net.eval()
 
 
-@pytest.mark.parametrize("hidden", [(5,), (7, 5), (4, 6, 5)])
+def alone(nets: list[nn.Module]) -> FoldedStack:
+    """The one stack they are."""
+    (stack,) = fold(nets)
+    return stack
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (7, 5), (4, 6, 5)])
 @pytest.mark.parametrize("batch_norm", ["none", "before", "after"])
 def test_folded_networks_say_what_they_said(batch_norm: str, hidden: tuple[int, ...]) -> None:
     nets = [trained(batch_norm, hidden, seed) for seed in range(3)]
-    x = torch.randn(9, 2, 3, generator=torch.Generator().manual_seed(1))
-    folded = fold(nets)
-    assert folded is not None
-    with torch.no_grad():
-        torch.testing.assert_close(folded(x), torch.stack([net(x) for net in nets]), rtol=1e-4, atol=1e-4)
+    folded = alone(nets)
+    for rows in (1, 9, folding.FEW, 50):
+        x = torch.randn(rows, 2, 3, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            torch.testing.assert_close(folded(x), torch.stack([net(x) for net in nets]), rtol=1e-4, atol=1e-4)
     assert folded.weights == sum(p.numel() for n, p in nets[0].named_parameters() if p.ndim == 2)
 
 
 def test_the_networks_are_left_alone() -> None:
     net = trained("before", (5,), 0)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    folded = fold([net, net])
-    assert folded is not None
-    folded(torch.ones(2, 2, 3))
+    alone([net, net])(torch.ones(2, 2, 3))
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_memory_that_is_used_again_holds_nothing_of_before() -> None:
+    """More rows, fewer, more than a part, and in whatever mode: the same bits as of a stack that was never used."""
+    nets = [trained("before", (7, 5), seed) for seed in range(3)]
+    used = alone(nets)
+    for rows in (40, 90, 17, folding.ROWS + 1, 90):
+        x = torch.randn(rows, 2, 3, generator=torch.Generator().manual_seed(rows))
+        with torch.inference_mode(rows % 2 == 0):
+            said = used(x)
+            assert torch.equal(said, alone(nets)(x))
+            kept = said.clone()
+            used(x + 1)
+            assert torch.equal(said, kept)  # what was said is the caller's
+
+
+def test_threads_at_once_do_not_write_into_each_others_memory() -> None:
+    """Fails where a stack has one memory for all: each thread's rows are then the other's."""
+    stack = alone([trained("none", (64, 64), seed) for seed in range(20)])
+    rows = [torch.full((folding.ROWS, 2, 3), float(number)) for number in range(2)]
+    expected = [stack(x) for x in rows]
+    with ThreadPoolExecutor(2) as threads:
+        said = list(threads.map(stack, rows * 100))
+    assert all(torch.equal(one, expected[number % 2]) for number, one in enumerate(said))
+
+
+def test_many_are_several_stacks_of_about_one_size_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "HIDDEN", 3 * 5 * folding.ROWS)
+    nets = [trained("none", (5, 4), seed) for seed in range(7)]
+    stacks = fold(nets)
+    assert [stack.members for stack in stacks] == [3, 3, 1]
+    x = torch.ones(2, 2, 3)
+    assert torch.allclose(
+        torch.cat([stack(x) for stack in stacks]), torch.stack([net(x) for net in nets]), atol=1e-4
+    )
 
 
 class Residual(nn.Module):
@@ -72,4 +114,4 @@ class Residual(nn.Module):
 )
 def test_whatever_is_no_such_chain_is_not_folded(net: nn.Module) -> None:
     """Each would be folded to something else, or raise, without its condition."""
-    assert fold([net, net]) is None
+    assert fold([net, net]) == ()
