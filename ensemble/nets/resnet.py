@@ -74,12 +74,18 @@ class Residual(nn.Module):
         self.conv1 = nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=bias)
         self.second = nn.Sequential(OrderedDict(activation(nn.BatchNorm2d, width, batch_norm=batch_norm)))
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
-        self.shortcut = nn.Conv2d(inputs, width, 1, stride=stride, bias=bias) if width != inputs else None
+        self.shortcut = nn.Conv2d(inputs, width, 1, bias=bias) if width != inputs else None
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.first(x)
         residual: Tensor = self.conv2(self.second(self.conv1(activated)))
-        return residual + (x if self.shortcut is None else self.shortcut(activated))
+        if self.shortcut is None:
+            return residual + x
+        # Not the convolution's own stride: with it, oneDNN writes past its memory where fewer than 16 channels come in
+        # channels-last (uxlfoundation/oneDNN#6035), and the process dies, if it is lucky.
+        shortcut: Tensor = self.shortcut(activated[:, :, :: self.stride, :: self.stride])
+        return residual + shortcut
 
     def thread(self, walk: Walk, name: str, units: str | None) -> str | None:
         """All that is added to one stream shares the stream's permutation."""

@@ -17,6 +17,7 @@ from ensemble.data.dataset import DataSpec
 from ensemble.errors import UsageError
 from ensemble.members.plan import MemberPlan
 from ensemble.streams import Purpose, generator, member_sequence
+from ensemble.training.rows import to_device
 
 REACH = 1 / 8
 """How far an image moves at most, as a share of its side: 4 pixels of 32, as for CIFAR (He et al. 2016, arXiv
@@ -94,7 +95,7 @@ def moved(x: Tensor, moves: Moves, *, fill: Tensor) -> Tensor:
     if not moves.any():
         return x
     _, _, height, width = x.shape
-    flip, down, right = torch.from_numpy(np.ascontiguousarray(moves)).to(x.device).unbind(dim=1)
+    flip, down, right = to_device(np.ascontiguousarray(moves), x.device).unbind(dim=1)
     # Where each pixel comes from: row and column of the source, by image.
     ys = torch.arange(height, device=x.device) - down[:, None]
     xs = torch.arange(width, device=x.device) - right[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,7 +26,7 @@ def clip_gradients(
         torch._foreach_mul_(gradients, clip_norm / norm)
         clipped = True
     if clip_value is not None:
-        largest = max((float(g.abs().max()) for g in gradients), default=0.0)
+        largest = float(torch.nn.utils.get_total_norm(gradients, math.inf)) if gradients else 0.0
         if largest > clip_value:
             torch._foreach_clamp_min_(gradients, -clip_value)
             torch._foreach_clamp_max_(gradients, clip_value)

@@ -11,6 +11,7 @@ from ensemble.data.dataset import Dataset
 from ensemble.members.plan import MemberPlan
 from ensemble.members.resampling import head_counts
 from ensemble.training.losses import loss_function
+from ensemble.training.rows import to_device
 
 
 class Criterion:
@@ -37,7 +38,7 @@ class Criterion:
         losses = self._by_head(outputs, targets)
         if self._counts is None:
             return losses.mean(dim=0).sum()
-        return (losses * self._counts[torch.from_numpy(index).to(losses.device)]).mean(dim=0).sum()
+        return (losses * self._counts[to_device(index, losses.device)]).mean(dim=0).sum()
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean over rows and heads, each row counted once."""

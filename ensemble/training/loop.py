@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ensemble.data.dataset import Dataset, DataSpec, Rows
@@ -27,7 +25,7 @@ from ensemble.training.networks import channels_last, choose_device, load_weight
 from ensemble.training.optimizers import make_optimizer, take_step
 from ensemble.training.precision import step_context
 from ensemble.training.predictors import final_predictors, predictor
-from ensemble.training.rows import DeviceRows, batch_bounds, device_targets
+from ensemble.training.rows import DeviceRows, batch_bounds, device_targets, to_device
 from ensemble.training.schedules import learning_rate, snapshot_steps
 from ensemble.training.score import EVALUATION_BATCH, predict, refresh_batches
 from ensemble.training.state import Trajectory, capture, restore
@@ -81,7 +79,7 @@ def train_member(
                 group["lr"] = lr
             index = order[low:high]
             x = moved(inputs.batch(index), moves[low:high], fill=fill)
-            y = targets[torch.from_numpy(index).to(device)]
+            y = targets[to_device(index, device)]
 
             with step_context(train.precision, device):
                 outputs = net(x)
@@ -160,28 +158,31 @@ def validate(
     if not len(rows):
         return None, None
     net.eval()
-    sums = np.zeros(2)
+    sums = torch.zeros(2, dtype=torch.float64, device=targets.device)
     for start in range(0, len(rows), EVALUATION_BATCH):
         index = rows[start : start + EVALUATION_BATCH]
-        y = targets[torch.from_numpy(index).to(targets.device)]
+        y = targets[to_device(index, targets.device)]
         sums += sums_of(net(inputs.batch(index)).float(), y, data.spec, criterion)
-    return figures_of(sums / len(rows), data.spec)
+    return figures_of((sums / len(rows)).tolist(), data.spec)
 
 
-def sums_of(outputs: Tensor, y: Tensor, spec: DataSpec, criterion: Criterion) -> tuple[float, float]:
-    """Of a batch: loss, and right answers (squared errors for regression), added up over its rows."""
-    loss = criterion.validation_loss(outputs, y).item() * len(y)
+def sums_of(outputs: Tensor, y: Tensor, spec: DataSpec, criterion: Criterion) -> Tensor:
+    """Of a batch: loss, and right answers (squared errors for regression), added up over its rows.
+
+    ``(2,)`` float64, left on the device: a GPU is asked once for what all batches add up to.
+    """
+    loss = criterion.validation_loss(outputs, y).double() * len(y)
     if spec.task == "classification":
         said = predictions(outputs, spec)
         labels = (said.mean(dim=1) if said.ndim == 3 else said).argmax(dim=-1)
-        return loss, (labels == y).sum().item()
+        return torch.stack([loss, (labels == y).sum()])
     mean = outputs[..., 0].mean(dim=1) if outputs.ndim == 3 else outputs[:, 0]
-    return loss, ((mean - y) ** 2).sum().item()
+    return torch.stack([loss, ((mean - y) ** 2).sum()])
 
 
-def figures_of(means: NDArray[np.float64], spec: DataSpec) -> tuple[float, float]:
+def figures_of(means: Sequence[float], spec: DataSpec) -> tuple[float, float]:
     """Loss, and accuracy or RMSE, from the means over rows of what ``sums_of`` adds up."""
-    loss, metric = means.tolist()
+    loss, metric = means
     return loss, metric if spec.task == "classification" else math.sqrt(metric)
 
 

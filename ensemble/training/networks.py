@@ -25,8 +25,13 @@ def choose_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, which would import torch's compiler, two seconds, to set it likewise.
+    torch.set_deterministic_debug_mode("error")
+    # Nothing here reads memory that nobody wrote; filled first, whatever is allocated would cost a kernel more.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # Else convolutions, and they alone, would round what is said to be float32 to ten bits.
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")
 
 

@@ -14,18 +14,23 @@ from torch import Tensor
 from ensemble.data.dataset import Array, DataSpec
 from ensemble.errors import UsageError
 
+LARGEST_SHARE = 0.5
+"""Of a GPU's free memory that rows may take; the rest is the networks' and that of members beside this one."""
+
 
 class DeviceRows:
-    """Inputs of a data set on one device.
+    """Inputs of a data set, a batch at a time on one device.
 
-    On a CPU the array stays where it is (shared memory, read-only); on a GPU it is copied there once. Bytes stay
-    bytes until their batch is on the device; there they are standardized.
+    On a CPU the array stays where it is (shared memory, read-only). A GPU gets a copy of it once, where that `fits`;
+    else the array stays too, and each batch goes over by itself. Bytes stay bytes until their batch is on the device;
+    there they are standardized. Where the rows lie changes no bit.
     """
 
     def __init__(
         self, x: Array, spec: DataSpec, device: torch.device, *, channels_last: bool = False
     ) -> None:
-        self._x = _as_tensor(x).to(device)
+        self._resident = fits(x.nbytes, device)
+        self._x = _as_tensor(x).to(device) if self._resident else _as_tensor(x)
         self._channels_last = channels_last
         self._device = device
         self._bytes = x.dtype == np.uint8
@@ -36,10 +41,36 @@ class DeviceRows:
 
     def batch(self, index: NDArray[np.int64]) -> Tensor:
         """``(rows, *shape)`` float32, standardized."""
-        rows = self._x.index_select(0, torch.from_numpy(index).to(self._device))
+        if self._resident:
+            rows = self._x.index_select(0, to_device(index, self._device))
+        else:
+            pinned = self._device.type == "cuda"
+            room = torch.empty(len(index), *self._x.shape[1:], dtype=self._x.dtype, pin_memory=pinned)
+            rows = torch.index_select(self._x, 0, torch.from_numpy(index), out=room)
+            rows = rows.to(self._device, non_blocking=True)
         if self._bytes:
             rows = rows.to(torch.float32).sub_(self._mean).mul_(self._scale)
         return rows.contiguous(memory_format=torch.channels_last) if self._channels_last else rows
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether ``size`` bytes of rows may lie on the device: at most `LARGEST_SHARE` of what a GPU has free."""
+    if device.type != "cuda":
+        return True
+    # What this process freed, torch keeps for it: to the driver it looks taken.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    return size <= LARGEST_SHARE * (free + kept)
+
+
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """The array on the device, without waiting until that has done what it was given before.
+
+    On a CPU it is the array's own memory. A GPU copies from pinned memory, which torch keeps until the copy is made, so
+    the array may change or go at once.
+    """
+    tensor = torch.from_numpy(array)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def device_targets(y: Array, spec: DataSpec, device: torch.device) -> Tensor:
