@@ -60,7 +60,7 @@ class RayPool:
         plan: WorkerPlan,
         *,
         worker_environment: Mapping[str, str],
-        run: Callable[[Any, Any], Iterator[Any]] = run_task,
+        run: Callable[[Any, Any], Iterator[tuple[Any, ...]]] = run_task,
     ) -> None:
         """Start the workers; they import torch while the caller loads the data.
 
@@ -68,7 +68,7 @@ class RayPool:
             session: A running Ray; closed by `close`.
             plan: How many workers, and what each gets.
             worker_environment: Environment variables of the workers of a joined cluster.
-            run: What a worker does with ``(task, data)``: an iterator of events.
+            run: What a worker does with ``(task, data)``: an iterator of events, those that come at once as one.
         """
         self._session = session
         self._plan = plan
@@ -330,7 +330,7 @@ class RayPool:
             if one.reference.is_nil():
                 one.reference = None
                 return
-            event = ray.get(one.reference, timeout=SLICE)
+            said = ray.get(one.reference, timeout=SLICE)
             one.reference = None
         except StopIteration:
             self._tell(one, None)
@@ -345,7 +345,8 @@ class RayPool:
                 cause, evidence = "node_lost", f"its node does not answer. {evidence}"
             self._bury(one, cause, evidence)
         else:
-            self._tell(one, event)
+            for event in said:
+                self._tell(one, event)
 
     def _tell(self, one: Worker, event: Event | None) -> None:
         if one.attempt is not None:

@@ -19,7 +19,7 @@ class MemberActor:
     def __init__(self) -> None:
         """Over at once: what takes long is `prepare`'s, and who hangs in there is known by then and can be ended."""
         _die_with_parent()
-        self._run: Callable[[Any, Any], Iterator[Any]]
+        self._run: Callable[[Any, Any], Iterator[tuple[Any, ...]]]
         self._shared: Any = None
         self._data: Any = None
 
@@ -47,8 +47,8 @@ class MemberActor:
         here: bool = file.is_here()
         return here
 
-    def run(self, task: Any, member: int | None, shared: list[Any]) -> Iterator[Any]:
-        """The task's events; an exception is the last of them, as a failure of ``member``.
+    def run(self, task: Any, member: int | None, shared: list[Any]) -> Iterator[tuple[Any, ...]]:
+        """The task's events, those that come at once as one; an exception is the last, as a failure of ``member``.
 
         ``shared`` holds the reference to the data, in a list so that it comes here unresolved and is kept, and the file
         to map the rows from, or None: the arrays are read-only views of the one copy on this node.
@@ -66,19 +66,21 @@ class MemberActor:
                 self._data = data if shared[1] is None else dataclasses.replace(data, x=shared[1].open())
                 self._shared = shared[0]
             # Not `yield from`: Ray sends values into the generator, which an iterator does not take.
-            for event in self._run(task, self._data):  # noqa: UP028
-                yield event
+            for said in self._run(task, self._data):  # noqa: UP028
+                yield said
         except Exception as error:
             cause: Any = "out_of_memory" if is_out_of_memory(error) else "raised"
-            yield Failed(member, cause, traceback.format_exc())
+            yield (Failed(member, cause, traceback.format_exc()),)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Python's, CUDA's, and the CPU allocator's, which is a plain RuntimeError."""
-    import torch
+    """Python's and torch's, whose errors are plain RuntimeErrors but for that of its own allocator on a GPU.
 
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    A GPU that several processes share may have none left for what CUDA and its libraries take for themselves.
+    """
+    said = ("not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
     )
 
 

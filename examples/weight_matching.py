@@ -29,7 +29,7 @@ MOST_ROWS = 10_000
 
 def valid_predictions(weights: Weights, plan: MemberPlan, data: Dataset) -> Any:
     """What the network says of the validation rows, batch norm refreshed."""
-    (scored,) = run_task(Score("line", plan, weights, ("valid",), refresh=True), data)
+    ((scored,),) = run_task(Score("line", plan, weights, ("valid",), refresh=True), data)
     assert isinstance(scored, Scored)
     return scored.predictions["valid"][:MOST_ROWS]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from ensemble.config import RunConfig, make_config
 from ensemble.data.dataset import Dataset, DataSpec
 from ensemble.members.plan import MemberPlan, plan_members, resolve
+from ensemble.training.events import Event
 
 
 def blobs(
@@ -86,3 +89,8 @@ def config_for(data: Dataset, **options: Any) -> RunConfig:
 def plans_for(data: Dataset, **options: Any) -> tuple[MemberPlan, ...]:
     """Plans of the members of that configuration."""
     return plan_members(config_for(data, **options), data.spec)
+
+
+def events_of(said: Iterable[tuple[Event, ...]]) -> list[Event]:
+    """One by one, what a task says at once."""
+    return list(chain.from_iterable(said))

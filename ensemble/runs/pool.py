@@ -7,6 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from ensemble.data.dataset import Dataset
@@ -117,7 +118,7 @@ class SerialPool:
             if self._data is None:
                 raise RuntimeError("share(data) comes before the first task")
             task, attempt = self._waiting.popleft()
-            self._running = (task, attempt, run_task(task, self._data))
+            self._running = (task, attempt, chain.from_iterable(run_task(task, self._data)))
         task, attempt, events = self._running
         try:
             if task.key in self._cancelled:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ensemble.data.dataset import Dataset, Rows
@@ -40,7 +39,7 @@ from ensemble.training.networks import channels_last, choose_device, load_weight
 from ensemble.training.optimizers import make_optimizer, take_step
 from ensemble.training.precision import step_context
 from ensemble.training.predictors import predictor
-from ensemble.training.rows import DeviceRows, batch_bounds, device_targets, to_numpy
+from ensemble.training.rows import DeviceRows, batch_bounds, device_targets, to_device, to_numpy
 from ensemble.training.schedules import learning_rate, snapshot_steps
 from ensemble.training.score import EVALUATION_BATCH
 from ensemble.training.state import Trajectory, entries, optimizer_state, restore_optimizer
@@ -73,12 +72,12 @@ def train_stack(
     *,
     state: TrainState | None = None,
     checkpoint_every: float = 60.0,
-) -> Iterator[Event]:
+) -> Iterator[tuple[Event, ...]]:
     """Train the members that ``plans`` describe as one, from ``state`` where there is one.
 
-    Yields what `train_member` yields, for each member; ``Checkpoint`` is of all of them. A member that diverges or has
-    no patience left is over, and the others go on. The plans differ in their index alone, and `why_not_stackable` has
-    nothing against them.
+    Yields what `train_member` yields, for each member; ``Checkpoint`` is of all of them. What there is to say at once
+    comes as one. A member that diverges or has no patience left is over, and the others go on. The plans differ in
+    their index alone, and `why_not_stackable` has nothing against them.
     """
     device = choose_device()
     plan, train = plans[0], plans[0].train
@@ -96,15 +95,9 @@ def train_stack(
     steps = train.epochs * len(bounds)
     snapshots_at = snapshot_steps(train, steps)
     epoch, step_of_epoch = (0, 0) if state is None else _restore(state, stack, optimizer, members)
-    for member in members:
-        yield Started(
-            member.plan.index,
-            resumed_epoch=member.run.epoch,
-            fingerprint=fingerprint(device, train.precision),
-            **whereabouts(device),
-        )
-        if member.diverged is not None:
-            yield Diverged(member.plan.index, member.diverged)
+    here, where = fingerprint(device, train.precision), whereabouts(device)
+    yield tuple(Started(m.plan.index, resumed_epoch=m.run.epoch, fingerprint=here, **where) for m in members)
+    yield tuple(Diverged(m.plan.index, m.diverged) for m in members if m.diverged is not None)
 
     saved = told = time.monotonic()
     while epoch < train.epochs and (live := [member for member in members if not member.over]):
@@ -119,7 +112,7 @@ def train_stack(
             index = orders[:, low:high]
             x = moved(inputs.batch(index.ravel()), moves[:, low:high].reshape(-1, 3), fill=fill)
             x = x.view(*index.shape, *plan.shape)
-            y = targets[torch.from_numpy(index.ravel()).to(device)]
+            y = targets[to_device(index.ravel(), device)]
             masks = [
                 shape.draw(high - low, [member.masks for member in members], device)
                 for shape in stack.mask_shapes
@@ -139,7 +132,7 @@ def train_stack(
             for member in live:
                 value, norm = values[member.place], norms[member.place]
                 if not (math.isfinite(value) and math.isfinite(norm)):
-                    yield _end(member, evidence(member.run, value, norm, lr), stack, optimizer)
+                    yield (_end(member, evidence(member.run, value, norm, lr), stack, optimizer),)
                     continue
                 member.run.count_step(value, norm, clipped[member.place], lr, seconds=share)
             if not (live := [member for member in live if not member.over]):
@@ -149,34 +142,37 @@ def train_stack(
                 for member in live:
                     load_weights(net, _weights(stack, member.place))
                     place = snapshots_at.index(step + 1)
-                    yield predictor(member.plan, data, net, inputs, origin="snapshots", index=place)
+                    yield (predictor(member.plan, data, net, inputs, origin="snapshots", index=place),)
             if time.monotonic() - saved >= checkpoint_every:
-                yield Checkpoint(plan.index, _capture(stack, optimizer, members, epoch, step_of_epoch))
+                yield (Checkpoint(plan.index, _capture(stack, optimizer, members, epoch, step_of_epoch)),)
                 saved = told = time.monotonic()
             elif time.monotonic() - told >= SECONDS_BETWEEN_SIGNS:
-                yield Alive(plan.index)
+                yield (Alive(plan.index),)
                 told = time.monotonic()
 
-        said = _validate(stack, data, watched, inputs, targets, criterion)
+        figures = _validate(stack, data, watched, inputs, targets, criterion)
+        said: list[Event] = []
         for member in live:
-            run, (valid_loss, metric) = member.run, said[member.place]
+            run, (valid_loss, metric) = member.run, figures[member.place]
             if valid_loss is not None and not math.isfinite(valid_loss):
-                yield _end(member, f"epoch {epoch + 1}, validation loss {valid_loss}", stack, optimizer)
+                said.append(
+                    _end(member, f"epoch {epoch + 1}, validation loss {valid_loss}", stack, optimizer)
+                )
                 continue
             if train.early_stop is not None and valid_loss is not None:
                 better = valid_loss < run.best_loss
                 run.note_validation(valid_loss, _weights(stack, member.place) if better else None)
             if epoch + 1 > (1 - train.swa) * train.epochs:
                 run.add_to_average(_weights(stack, member.place))
-            yield run.end_epoch(
-                member.plan, steps=len(bounds), rows=len(member.rows), valid_loss=valid_loss, metric=metric
-            )
+            of_epoch = {"steps": len(bounds), "rows": len(member.rows)}
+            said.append(run.end_epoch(member.plan, **of_epoch, valid_loss=valid_loss, metric=metric))
+        yield tuple(said)
         epoch, step_of_epoch = epoch + 1, 0
 
     for member in members:
         if member.diverged is None:
             load_weights(net, _weights(stack, member.place))
-            yield from conclude(member.plan, data, net, inputs, member.run)
+            yield tuple(conclude(member.plan, data, net, inputs, member.run))
 
 
 def _begin(place: int, plan: MemberPlan, data: Dataset, device: torch.device) -> _Member:
@@ -212,13 +208,13 @@ def _validate(
     """Loss and accuracy of each member, as `loop.validate` has them."""
     if not len(rows):
         return [(None, None)] * len(stack)
-    sums: NDArray[np.float64] = np.zeros((len(stack), 2))
+    sums = torch.zeros(len(stack), 2, dtype=torch.float64, device=targets.device)
     for start in range(0, len(rows), EVALUATION_BATCH):
         index = rows[start : start + EVALUATION_BATCH]
-        y = targets[torch.from_numpy(index).to(targets.device)]
+        y = targets[to_device(index, targets.device)]
         outputs = stack.predict(inputs.batch(index)).float()
-        sums += [sums_of(own, y, data.spec, criterion) for own in outputs]
-    return [figures_of(means, data.spec) for means in sums / len(rows)]
+        sums += torch.stack([sums_of(own, y, data.spec, criterion) for own in outputs])
+    return [figures_of(means, data.spec) for means in (sums / len(rows)).tolist()]
 
 
 def _capture(
@@ -239,7 +235,7 @@ def _capture(
             for kind, weights in own.items()
             for name, array in weights.items()
         }
-        arrays[f"{member.place}.rng"] = to_numpy(member.masks.get_state())
+        arrays[_generator_of(member)] = to_numpy(member.masks.get_state())
         records.append({"diverged": member.diverged, "run": member.run.values()})
     step = max(member.run.step for member in members)
     values = {"optimizer": memory, "step_of_epoch": step_of_epoch, "members": records}
@@ -256,10 +252,17 @@ def _restore(
     restore_optimizer(state, optimizer)
     for member, record in zip(members, state.values["members"], strict=True):
         member.diverged = record["diverged"]
-        member.masks.set_state(torch.from_numpy(np.array(state.arrays[f"{member.place}.rng"])))
+        masks = state.arrays.get(_generator_of(member))
+        if masks is not None:  # else the state comes from another kind of device
+            member.masks.set_state(torch.from_numpy(np.array(masks)))
         member.run = Trajectory.of(
             record["run"],
             best=entries(state, f"{member.place}.best.") or None,
             averaged=entries(state, f"{member.place}.averaged.") or None,
         )
     return state.epoch, state.values["step_of_epoch"]
+
+
+def _generator_of(member: _Member) -> str:
+    """Its name in a state: a generator of a CPU cannot go on from where one of a GPU was, nor the other way round."""
+    return f"{member.place}.rng.{member.masks.device.type}"

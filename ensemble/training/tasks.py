@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ensemble.data.dataset import Dataset
 from ensemble.members.plan import MemberPlan
@@ -46,10 +46,10 @@ class Score:
 Task = Train | Score
 
 
-def run_task(task: Task, data: Dataset) -> Iterator[Event]:
-    """Carry out a task, an event at a time. Touches no disk; raises what the task raises.
+def run_task(task: Task, data: Dataset) -> Iterator[tuple[Event, ...]]:
+    """Carry out a task; what it has to say at once comes as one. Touches no disk; raises what the task raises.
 
-    Between two events the task has torch's threads and default generator to itself; whoever takes the events
+    In between the task has torch's threads and default generator to itself; whoever takes the events
     finds both as they were. So tasks may take turns in one process, and the bits depend on none of it.
     """
     import torch  # here and below: heavy, and only needed where something is trained
@@ -64,28 +64,29 @@ def run_task(task: Task, data: Dataset) -> Iterator[Event]:
         if inside is not None:
             _set_generator_states(inside)
         try:
-            event = next(events, None)
+            said = next(events, None)
             inside = _generator_states()
         finally:
             _set_generator_states(outside)
             torch.set_num_threads(threads_outside)
-        if event is None:
+        if said is None:
             return
-        yield event
+        yield said
 
 
-def _events(task: Task, data: Dataset) -> Iterator[Event]:
+def _events(task: Task, data: Dataset) -> Iterator[tuple[Event, ...]]:
     from ensemble.training.loop import train_member
     from ensemble.training.score import score
     from ensemble.training.stacked import train_stack
 
     if isinstance(task, Score):
-        yield score(task.plan, task.weights, data, parts=task.parts, refresh=task.refresh)
+        yield (score(task.plan, task.weights, data, parts=task.parts, refresh=task.refresh),)
         return
+    of_task: dict[str, Any] = {"state": task.state, "checkpoint_every": task.checkpoint_every}
     if len(task.plans) == 1:
-        yield from train_member(task.plans[0], data, state=task.state, checkpoint_every=task.checkpoint_every)
+        yield from ((event,) for event in train_member(task.plans[0], data, **of_task))
         return
-    yield from train_stack(task.plans, data, state=task.state, checkpoint_every=task.checkpoint_every)
+    yield from train_stack(task.plans, data, **of_task)
 
 
 def _generator_states() -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def measure(inputs: int, hidden: int, batch: int, *, stack: int) -> Point:
     if stack == 1:
         events = train_member(plans[0], data, checkpoint_every=endless)
     else:
-        events = train_stack(plans, data, checkpoint_every=endless)
+        events = chain.from_iterable(train_stack(plans, data, checkpoint_every=endless))
     seconds = statistics.median(epoch_seconds(iter(events), stack))
     return Point(inputs, hidden, batch, stack, 1000 * seconds / STEPS / stack)
 

@@ -27,9 +27,9 @@ class Act:
         return f"act/{self.name}"
 
 
-def perform(task: Act, data: Dataset) -> Iterator[Event]:
-    yield Started(0, "cpu", os.uname().nodename, os.getpid())
-    yield from globals()[f"_{task.act}"](data)
+def perform(task: Act, data: Dataset) -> Iterator[tuple[Event, ...]]:
+    yield (Started(0, "cpu", os.uname().nodename, os.getpid()),)
+    yield from ((event,) for event in globals()[f"_{task.act}"](data))
 
 
 def epoch(number: int) -> Progress:

@@ -25,7 +25,7 @@ from ensemble.runs.pool import Message
 from ensemble.training.events import Event, Failed, Notice, Predictor, Progress, Scored, Started
 from ensemble.training.tasks import Train, run_task
 from tests.cluster.scripts import Act, perform
-from tests.scenarios import blobs, config_for
+from tests.scenarios import blobs, config_for, events_of
 
 pytestmark = pytest.mark.ray
 DATA = blobs()
@@ -291,7 +291,7 @@ class StuckAtFirst:
             return
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    def __call__(self, task: Act, data: Dataset) -> Iterator[Event]:
+    def __call__(self, task: Act, data: Dataset) -> Iterator[tuple[Event, ...]]:
         return perform(task, data)
 
 
@@ -323,5 +323,5 @@ def test_members_train_here_as_in_this_process(session: Session) -> None:
     real.submit(Train((plan,)), attempt=1)
     messages = collect(real, lambda seen: bool(seen) and seen[-1].event is None)
     (there,) = [m.event for m in messages if isinstance(m.event, Predictor)]
-    (here,) = [event for event in run_task(Train((plan,)), DATA) if isinstance(event, Predictor)]
+    (here,) = [event for event in events_of(run_task(Train((plan,)), DATA)) if isinstance(event, Predictor)]
     np.testing.assert_array_equal(there.predictions["test"], here.predictions["test"])

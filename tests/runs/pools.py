@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from ensemble.data.dataset import Dataset
@@ -38,7 +39,8 @@ class ScriptedPool:
         assert self._data is not None
         while self._waiting and len(self._running) < self.workers:
             task, attempt = self._waiting.popleft()
-            self._running.append((task, attempt, self._behave(task, attempt, run_task(task, self._data))))
+            events = chain.from_iterable(run_task(task, self._data))
+            self._running.append((task, attempt, self._behave(task, attempt, events)))
         messages = []
         for entry in list(self._running):
             event = next(entry[2], None)

@@ -34,10 +34,10 @@ def test_training_does_not_import_torchs_compiler(stack: int) -> None:
     program = f"""
 import sys
 from ensemble.training.tasks import Train, run_task
-from tests.scenarios import blobs, plans_for
+from tests.scenarios import blobs, events_of, plans_for
 data = blobs()
 plans = plans_for(data, members={stack}, epochs=1)
-assert [type(e).__name__ for e in run_task(Train(plans, checkpoint_every=1e-9), data)][-1] == "Finished"
+assert type(events_of(run_task(Train(plans, checkpoint_every=1e-9), data))[-1]).__name__ == "Finished"
 found = [name for name in sys.modules if name.startswith("torch._dynamo")]
 assert not found, found[:3]
 """

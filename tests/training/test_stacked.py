@@ -22,7 +22,7 @@ from ensemble.training.events import (
 )
 from ensemble.training.loop import train_member
 from ensemble.training.stacked import train_stack
-from tests.scenarios import blobs, images, line, plans_for
+from tests.scenarios import blobs, events_of, images, line, plans_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,7 +53,7 @@ SCENARIOS: list[tuple[Dataset, dict[str, Any]]] = [
 def test_each_member_agrees_with_itself_trained_alone(data: Dataset, options: dict[str, Any]) -> None:
     """Fails where members share an order, a bootstrap, a mask, a norm for clipping, or a move of their images."""
     plans = plans_for(data, members=3, **options)
-    one_by_one, as_one = alone(plans, data), list(train_stack(plans, data))
+    one_by_one, as_one = alone(plans, data), events_of(train_stack(plans, data))
     expected, found = said_by(one_by_one), said_by(as_one)
     assert expected.keys() == found.keys()
     for key, predictor in expected.items():
@@ -70,7 +70,7 @@ def test_each_member_agrees_with_itself_trained_alone(data: Dataset, options: di
 
 def test_members_differ_and_tell_their_story_in_order() -> None:
     data = blobs()
-    events = list(train_stack(plans_for(data, members=2, epochs=3), data))
+    events = events_of(train_stack(plans_for(data, members=2, epochs=3), data))
     of_one = [type(e) for e in events if getattr(e, "member", None) == 1]
     assert of_one == [Started, *[Progress] * 3, Predictor, Finished]
     first, second = (said_by(events)[member, "members", 0].weights for member in (0, 1))
@@ -84,11 +84,11 @@ def test_going_on_from_any_checkpoint_gives_the_same_bits(options: dict[str, Any
     """Fails without any of these in the state: optimizer slots, each member's generator, its best, its average."""
     data = blobs()
     plans = plans_for(data, members=3, **options)
-    whole = list(train_stack(plans, data, checkpoint_every=1e-9))
+    whole = events_of(train_stack(plans, data, checkpoint_every=1e-9))
     checkpoints = [e.state for e in whole if isinstance(e, Checkpoint)]
     assert len(checkpoints) > 8
     for state in checkpoints[1::5]:
-        rest = list(train_stack(plans, data, state=state))
+        rest = events_of(train_stack(plans, data, state=state))
         for key, predictor in said_by(rest).items():
             expected = said_by(whole)[key]
             for name, array in (predictor.weights or {}).items():
@@ -103,7 +103,7 @@ def test_a_member_that_diverges_is_over_and_the_others_do_not_notice(monkeypatch
     """Its loss is made infinite in the second epoch; without the zeros, checkpoints would hold what is not finite."""
     data = blobs()
     plans = plans_for(data, members=3)
-    undisturbed = said_by(list(train_stack(plans, data)))
+    undisturbed = said_by(events_of(train_stack(plans, data)))
     steps = 0
     real = stacked.clip_each
 
@@ -116,7 +116,7 @@ def test_a_member_that_diverges_is_over_and_the_others_do_not_notice(monkeypatch
         return real(gradients, **how)
 
     monkeypatch.setattr(stacked, "clip_each", clip_each)
-    events = list(train_stack(plans, data, checkpoint_every=1e-9))
+    events = events_of(train_stack(plans, data, checkpoint_every=1e-9))
     (diverged,) = [e for e in events if isinstance(e, Diverged)]
     assert diverged.member == 1
     assert "epoch 2, step 6: loss" in diverged.evidence
@@ -128,7 +128,7 @@ def test_a_member_that_diverges_is_over_and_the_others_do_not_notice(monkeypatch
         assert all(np.array_equal(array, weights[name]) for name, array in (found[key].weights or {}).items())
     states = [e.state for e in events if isinstance(e, Checkpoint)]
     assert all(np.isfinite(a).all() for a in states[-1].arrays.values() if a.dtype.kind == "f")
-    again = list(train_stack(plans, data, state=states[-1]))
+    again = events_of(train_stack(plans, data, state=states[-1]))
     assert [e for e in again if isinstance(e, Diverged)] == [diverged]
     assert set(histories(again)) == {0, 2}
 
@@ -136,7 +136,7 @@ def test_a_member_that_diverges_is_over_and_the_others_do_not_notice(monkeypatch
 def test_where_all_diverge_nothing_is_left_to_train() -> None:
     data = line()
     options: dict[str, Any] = {"optimizer": "sgd", "loss": "mse", "batch_norm": "none", "epochs": 20}
-    events = list(train_stack(plans_for(data, lr=1e6, schedule="constant", **options), data))
+    events = events_of(train_stack(plans_for(data, lr=1e6, schedule="constant", **options), data))
     assert sorted(e.member for e in events if isinstance(e, Diverged)) == [0, 1]
     assert not said_by(events)
 
@@ -159,6 +159,6 @@ def test_who_stopped_early_is_concluded_though_the_others_diverge(monkeypatch: p
 
     monkeypatch.setattr(stacked, "_validate", worse_for_the_first)
     monkeypatch.setattr(stacked, "clip_each", nan_in_the_third_epoch)
-    events = list(train_stack(plans_for(data, members=3, early_stop=1, epochs=6), data))
+    events = events_of(train_stack(plans_for(data, members=3, early_stop=1, epochs=6), data))
     assert sorted(e.member for e in events if isinstance(e, Diverged)) == [1, 2]
     assert {member: len(history) for member, history in histories(events).items()} == {0: 2}
