@@ -96,8 +96,10 @@ def train_stack(
     snapshots_at = snapshot_steps(train, steps)
     epoch, step_of_epoch = (0, 0) if state is None else _restore(state, stack, optimizer, members)
     here, where = fingerprint(device, train.precision), whereabouts(device)
-    yield tuple(Started(m.plan.index, resumed_epoch=m.run.epoch, fingerprint=here, **where) for m in members)
-    yield tuple(Diverged(m.plan.index, m.diverged) for m in members if m.diverged is not None)
+    yield (
+        *(Started(m.plan.index, resumed_epoch=m.run.epoch, fingerprint=here, **where) for m in members),
+        *(Diverged(m.plan.index, m.diverged) for m in members if m.diverged is not None),
+    )
 
     saved = told = time.monotonic()
     while epoch < train.epochs and (live := [member for member in members if not member.over]):
