@@ -50,13 +50,6 @@ SCENARIOS: list[tuple[Dataset, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("data", "options"), SCENARIOS)
-def test_what_there_is_to_say_at_once_comes_as_one() -> None:
-    """A worker waits for each of its messages to be heard. Seen to fail with a message for every event."""
-    said = list(train_stack(plans_for(blobs(), members=3, epochs=2), blobs()))
-    kinds = [[type(event) for event in at_once] for at_once in said]
-    assert kinds == [[Started] * 3, [Progress] * 3, [Progress] * 3, *[[Predictor, Finished]] * 3]
-
-
 def test_each_member_agrees_with_itself_trained_alone(data: Dataset, options: dict[str, Any]) -> None:
     """Fails where members share an order, a bootstrap, a mask, a norm for clipping, or a move of their images."""
     plans = plans_for(data, members=3, **options)
@@ -169,3 +162,10 @@ def test_who_stopped_early_is_concluded_though_the_others_diverge(monkeypatch: p
     events = events_of(train_stack(plans_for(data, members=3, early_stop=1, epochs=6), data))
     assert sorted(e.member for e in events if isinstance(e, Diverged)) == [1, 2]
     assert {member: len(history) for member, history in histories(events).items()} == {0: 2}
+
+
+def test_what_there_is_to_say_at_once_comes_as_one() -> None:
+    """A worker waits for each of its messages to be heard. Seen to fail with a message for every event."""
+    said = list(train_stack(plans_for(blobs(), members=3, epochs=2), blobs()))
+    kinds = [[type(event) for event in at_once] for at_once in said]
+    assert kinds == [[Started] * 3, [Progress] * 3, [Progress] * 3, *[[Predictor, Finished]] * 3]
