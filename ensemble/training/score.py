@@ -24,19 +24,16 @@ EVALUATION_BATCH = 1000
 
 
 @torch.inference_mode()
-def predict(
-    net: Callable[[Tensor], Tensor], inputs: DeviceRows, rows: Rows, spec: DataSpec, *, axis: int = 0
-) -> NDArray[Any]:
+def predict(net: Callable[[Tensor], Tensor], inputs: DeviceRows, rows: Rows, spec: DataSpec) -> NDArray[Any]:
     """``(rows, outputs)`` predictions in the target's own unit; with heads ``(rows, heads, outputs)``.
 
     The network predicts in the mode it is in, which is for the caller to choose: evaluation, or with dropout on.
-    ``axis`` is that of the rows in what it returns: 1 where it is several networks, ``(members, rows, outputs)``.
     """
     parts = [
         predictions(net(inputs.batch(rows[start : start + EVALUATION_BATCH])).float(), spec).cpu().numpy()
         for start in range(0, len(rows), EVALUATION_BATCH)
     ]
-    return np.concatenate(parts, axis=axis)
+    return np.concatenate(parts)
 
 
 def as_one(values: NDArray[Any], spec: DataSpec) -> NDArray[Any]:
