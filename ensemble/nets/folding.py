@@ -24,13 +24,13 @@ Chain = list[tuple[Tensor, Tensor]]
 """Weights ``(inputs, width)`` and bias ``(width,)`` of each layer of one network."""
 
 ROWS = 160
-"""At a time: long enough for the products, short enough that what lies between two layers stays in a cache."""
+"""The fewest at a time that are long enough for the products, and a whole number of vectors."""
 
 FEW = 16
 """Rows below which they lie before units: one row of a hundred members then takes a quarter of the time."""
 
 HIDDEN = 2**20
-"""Numbers in a layer of `ROWS` rows of all members of a stack, for the same reason: 4 MiB, twice."""
+"""Numbers in a hidden layer, of all rows and members that pass at a time: 4 MiB, twice, which stay in a cache."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ class FoldedStack:
     def weights(self) -> int:
         """Of one member: products a row."""
         return self.first[0].numel() // self.members + sum(w.numel() // self.members for w, _ in self.rest)
+
+    @property
+    def rows(self) -> int:
+        """So many at a time keep what lies between two layers in a cache: a multiple, or the products are slower."""
+        return ROWS * max(1, HIDDEN // (self.members * self._widest * ROWS))
+
+    @property
+    def _widest(self) -> int:
+        return max((weight.shape[2] for weight, _ in self.rest), default=1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(rows, *shape)`` to ``(members, rows, outputs)``, in memory as ``(members, outputs, rows)`` if not few."""
@@ -86,14 +95,13 @@ class FoldedStack:
 
         It leaves the list while it is used, so that threads that predict at once do not write into each other's.
         """
-        widest = max(weight.shape[2] for weight, _ in self.rest)
-        size = self.members * widest * x.shape[1]
+        size = self.members * self._widest * x.shape[1]
         room = self._rooms.pop() if self._rooms else None
         if room is None or len(room[0]) < size or room[0].device != x.device:
             with torch.inference_mode(False):  # else it could not be written into outside of that mode
                 room = (torch.empty(size, device=x.device), torch.empty(size, device=x.device))
         yield room
-        if size <= self.members * widest * ROWS:
+        if x.shape[1] <= self.rows:
             self._rooms.append(room)
 
 

@@ -16,7 +16,7 @@ from ensemble.errors import RunError, UsageError
 from ensemble.members.plan import MemberPlan
 from ensemble.nets.cores import side_by_side
 from ensemble.nets.dropout import dropout_active
-from ensemble.nets.folding import ROWS, FoldedStack, fold
+from ensemble.nets.folding import FoldedStack, fold
 from ensemble.nets.tally import ClassTally, ValueTally
 from ensemble.reports.prediction_files import ClassPredictions, Predictions, ValuePredictions
 from ensemble.runs.reporting import finished_members, selected
@@ -43,8 +43,8 @@ LARGEST_FOLDED = 16_384
 said of a row does not depend on how many rows are asked about. Fitted by ``python -m examples.benchmarks --cases
 predict``."""
 
-FEWEST = 32
-"""Rows that are worth a thread of their own."""
+FEWEST = 10_000_000
+"""Products that are worth a thread of their own, which takes about as long to begin."""
 
 Z95 = float(norm.ppf(0.975))
 
@@ -124,8 +124,10 @@ class Networks:
                     for stack, weights in zip(self.folded, shares, strict=True):
                         tally.add(_saying(stack(x), self.spec), weights, rows=part)
 
-            share = math.ceil(len(rows) / torch.get_num_threads())
-            side_by_side(add, _parts(len(rows), min(ROWS, max(FEWEST, share))), device)
+            a_row = sum(stack.members * stack.weights for stack in self.folded)
+            share = max(len(rows) / torch.get_num_threads(), FEWEST / a_row)
+            size = min(math.ceil(share), *(stack.rows for stack in self.folded))
+            side_by_side(add, _parts(len(rows), size), device)
             return
         for index in range(len(self.nets)):
             for sample in range(max(1, self.dropout_samples)):

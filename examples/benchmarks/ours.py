@@ -30,12 +30,16 @@ def command(case: Case, rows: Path, run: Path, *options: str) -> list[str]:
 
 
 def outcome(run: Path) -> Outcome:
-    """From the run directory: its diary has the times, its report the accuracies."""
-    diary = map(json.loads, (run / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    """From the run directory: its diary has the times, its report the accuracies.
+
+    Training ends with the last epoch; what a worker predicts after its first member lies before that, and counts.
+    """
+    diary = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     begun = next(line["time"] for line in diary if line["event"] == "started")
+    ended = max(line["time"] for line in diary if line["event"] == "epoch")
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     measures = {
         "member_accuracy": report["single"]["accuracy"]["mean"],
         "ensemble_accuracy": report["combined"]["average"]["accuracy"],
     }
-    return Outcome(begun, begun + report["cost"]["wall_seconds"], measures)
+    return Outcome(begun, ended, measures)

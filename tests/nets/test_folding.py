@@ -87,6 +87,13 @@ def test_many_are_several_stacks_of_about_one_size_in_order(monkeypatch: pytest.
     )
 
 
+@pytest.mark.parametrize(("members", "rows"), [(1, 936 * 160), (3, 312 * 160), (2000, 160)])
+def test_fewer_members_pass_more_rows_at_a_time(members: int, rows: int) -> None:
+    """Seen to fail with the same number for all: five members then spent their time on calls."""
+    chain = [(torch.zeros(6, 7), torch.zeros(7)), (torch.zeros(7, 2), torch.zeros(2))]
+    assert folding._stack([chain] * members).rows == rows
+
+
 class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
