@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cluster import open_pool
+from cluster.ray_pool import RayPool
 from ensemble.data.dataset import Dataset
 from ensemble.members.plan import plan_members
 from ensemble.runs.pool import Message, Pool, SerialPool
@@ -30,7 +31,13 @@ def test_two_members_share_a_gpu_and_have_the_bits_of_one_after_the_other(device
     options = {"net": "convnet", "hidden": (4,), "dropout": 0.2, "epochs": 8}
     config = config_for(data, **options | {"pool": "ray"} | OPTIONS[device])
     tasks = [Train((plan,)) for plan in plan_members(config, data.spec)]
-    together = finish(open_pool(config.execution, members=2), tasks, data)
+    pool = open_pool(config.execution, members=2)
+    assert isinstance(pool, RayPool)
+    while not all(
+        worker.ready for worker in pool._workers
+    ):  # else the first may be done before the other begins
+        pool.poll(0.1)
+    together = finish(pool, tasks, data)
     started = [message.event for message in together if isinstance(message.event, Started)]
     assert {event.device for event in started} == {device}
     assert len({event.pid for event in started}) == 2
