@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from cluster import import_engine, open_pool
 from ensemble.config import ExecutionConfig, RunConfig, Task, make_config
 from ensemble.errors import ClusterLostError, RunError, UsageError
 from ensemble.functions import function_digest, is_function_path
-from ensemble.runs.place import check_place
+from ensemble.runs.place import check_place, new_directory_for
 from ensemble.runs.signals import Interrupted, signals_raise
 
 if TYPE_CHECKING:
@@ -35,26 +33,6 @@ T = TypeVar("T")
 def _unwatched(config: RunConfig, task: Task, finished: frozenset[int]) -> AbstractContextManager[Observer]:
     """Nobody looks on."""
     return nullcontext(lambda message: None)
-
-
-def new_run_directory(config: RunConfig) -> Path:
-    """A new name under ``runs/`` from date, data and net, with a number behind it where that is taken."""
-    data = Path(config.data.data.replace(":", "-")).stem
-    parts = [data, *([] if config.net.net == "auto" else [config.net.net])]
-    return _new_directory("-".join(parts))
-
-
-def new_directory_for(address: str) -> Path:
-    """The same for a run that is fetched from a storage, named after its address."""
-    parts = urlsplit(address)
-    return _new_directory(Path(parts.path).name or parts.netloc)
-
-
-def _new_directory(about: str) -> Path:
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in about)[:40]
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    numbers = (stem if n == 1 else f"{stem}-{n}" for n in range(1, 10_000))
-    return next(path for path in (Path("runs") / number for number in numbers) if not path.exists())
 
 
 def train(

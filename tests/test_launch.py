@@ -12,7 +12,7 @@ import pytest
 
 from ensemble.config import make_config
 from ensemble.errors import DataError, RunError, UsageError
-from ensemble.launch import grow, new_run_directory, resume, train
+from ensemble.launch import grow, resume, train
 from ensemble.runs.pool import Message, SerialPool
 from ensemble.runs.prediction import load_networks
 from ensemble.runs.store import RunStore
@@ -166,15 +166,6 @@ def test_a_users_network_has_to_be_named_again(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"give the same option again, --net {net}"):
         resume(tmp_path / "run")
     assert resume(tmp_path / "run", options={"net": net})["task"] == "classification"
-
-
-def test_names_of_new_directories_tell_data_and_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    first = new_run_directory(make_config({"data": "/some/where/My Data.csv", "net": "mine:net"}))
-    assert first.parent == Path("runs")
-    assert first.name.endswith("My-Data-mine-net")
-    first.mkdir(parents=True)
-    assert new_run_directory(make_config({"data": "/some/where/My Data.csv", "net": "mine:net"})) != first
 
 
 def test_predictions_equal_the_reports(tmp_path: Path) -> None:

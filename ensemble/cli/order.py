@@ -13,7 +13,7 @@ import click
 from ensemble.cli.options import merge, typed
 from ensemble.config import FIELDS
 from ensemble.errors import UsageError
-from ensemble.launch import new_directory_for, new_run_directory
+from ensemble.runs.place import new_directory_for, new_run_directory
 from ensemble.runs.storage import is_address
 
 SENT = {

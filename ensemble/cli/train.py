@@ -10,8 +10,8 @@ from ensemble.cli.options import SectionedCommand, json_option, quiet_option, ru
 from ensemble.cli.results import users_output_aside
 from ensemble.cli.running import finish, say, watch
 from ensemble.config import RunConfig
-from ensemble.launch import new_run_directory
 from ensemble.launch import train as launch
+from ensemble.runs.place import new_run_directory
 
 
 @click.command(cls=SectionedCommand)

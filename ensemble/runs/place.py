@@ -1,11 +1,15 @@
-"""Where a run directory may lie, found out before anything is started; and that no link leads out of it."""
+"""Where a run directory may lie, found out before anything is started; what a new one is called; and that no link leads
+out of it."""
 
 from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from ensemble.config import RunConfig
 from ensemble.errors import RunError
 from ensemble.runs.records import NAME
 
@@ -43,6 +47,26 @@ def check_place(root: Path) -> None:
             raise RunError(f"cannot make run directory {str(root)!r}: {str(parent)!r} cannot be written to")
     except OSError as error:
         raise RunError(f"cannot make run directory {str(root)!r}: {error.strerror}") from None
+
+
+def new_run_directory(config: RunConfig) -> Path:
+    """A new name under ``runs/`` from date, data and net, with a number behind it where that is taken."""
+    data = Path(config.data.data.replace(":", "-")).stem
+    parts = [data, *([] if config.net.net == "auto" else [config.net.net])]
+    return _new_directory("-".join(parts))
+
+
+def new_directory_for(address: str) -> Path:
+    """The same for a run that is fetched from a storage, named after its address."""
+    parts = urlsplit(address)
+    return _new_directory(Path(parts.path).name or parts.netloc)
+
+
+def _new_directory(about: str) -> Path:
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in about)[:40]
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    numbers = (stem if n == 1 else f"{stem}-{n}" for n in range(1, 10_000))
+    return next(path for path in (Path("runs") / number for number in numbers) if not path.exists())
 
 
 def inside(directory: Path, name: str) -> Path:
