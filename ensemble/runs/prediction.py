@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import norm
 from torch import Tensor, nn
 
 from ensemble.data.dataset import Array, DataSpec
 from ensemble.errors import RunError, UsageError
+from ensemble.evaluation.metrics import NORMAL_95
 from ensemble.members.plan import MemberPlan
 from ensemble.nets.cores import side_by_side
 from ensemble.nets.dropout import dropout_active
@@ -45,8 +45,6 @@ predict``."""
 
 FEWEST = 10_000_000
 """Products that are worth a thread of their own, which takes about as long to begin."""
-
-Z95 = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -266,4 +264,6 @@ def _value_predictions(tally: ValueTally, rows: Array) -> ValuePredictions:
         return ValuePredictions(rows, mean, None, None, None, None, epistemic)
     aleatoric = to_numpy(tally.aleatoric)
     std = np.sqrt(aleatoric + epistemic)
-    return ValuePredictions(rows, mean, std, mean - Z95 * std, mean + Z95 * std, aleatoric, epistemic)
+    return ValuePredictions(
+        rows, mean, std, mean - NORMAL_95 * std, mean + NORMAL_95 * std, aleatoric, epistemic
+    )

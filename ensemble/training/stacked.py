@@ -166,8 +166,10 @@ def train_stack(
                 run.note_validation(valid_loss, _weights(stack, member.place) if better else None)
             if epoch + 1 > (1 - train.swa) * train.epochs:
                 run.add_to_average(_weights(stack, member.place))
-            of_epoch = {"steps": len(bounds), "rows": len(member.rows)}
-            said.append(run.end_epoch(member.plan, **of_epoch, valid_loss=valid_loss, metric=metric))
+            progress = run.end_epoch(
+                member.plan, steps=len(bounds), rows=len(member.rows), valid_loss=valid_loss, metric=metric
+            )
+            said.append(progress)
         yield tuple(said)
         epoch, step_of_epoch = epoch + 1, 0
 
