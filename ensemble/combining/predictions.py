@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ensemble.combining.scratch import added, blocks
+from ensemble.combining.scratch import added, blocks, looked_at
 from ensemble.errors import EnsembleError
 
 Array = NDArray[Any]
@@ -86,9 +86,14 @@ def vote(p: Array) -> Vote:
     predictors, rows, classes = p.shape
     cells = np.arange(rows) * classes
     named, total = np.zeros(rows * classes), np.zeros(p.shape[1:])
-    for block in blocks(p):
-        named += np.bincount((cells + p[block].argmax(axis=2)).ravel(), minlength=rows * classes)
-        total = added(total, p[block].astype(np.float64))
+
+    def look(part: Array) -> tuple[Integers, Floats]:
+        chosen = (cells + part.argmax(axis=2)).ravel()
+        return np.bincount(chosen, minlength=rows * classes), part.astype(np.float64)
+
+    for counts, parts in looked_at(p, look):
+        named += counts
+        total = added(total, parts)
     votes = named.reshape(rows, classes)
     tied = votes == votes.max(axis=1, keepdims=True)
     return Vote(

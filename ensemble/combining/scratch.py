@@ -6,13 +6,17 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ensemble.errors import DiskError
+
+T = TypeVar("T")
 
 IN_MEMORY = 64_000_000
 """Bytes of the largest array that is held in memory."""
@@ -55,6 +59,25 @@ def blocks(values: NDArray[Any]) -> Iterator[slice]:
     """Slices of predictors, ``(predictors, …)``, that hold about `BLOCK` numbers each and at least one predictor."""
     step = together(math.prod(values.shape[1:]))
     return (slice(start, min(start + step, len(values))) for start in range(0, len(values), step))
+
+
+def looked_at(values: NDArray[Any], look: Callable[[NDArray[Any]], T]) -> Iterator[T]:
+    """What ``look`` finds in each of `blocks`, in their order, as many of them at a time as there are cores.
+
+    numpy lets the interpreter go while it computes, so two threads are nearly twice as fast as one.
+
+    Args:
+        values: ``(predictors, …)``.
+        look: Is called with ``(some predictors, …)``, by several threads at once, and writes nothing.
+    """
+    cores, ahead = len(os.sched_getaffinity(0)), deque[Future[T]]()
+    with ThreadPoolExecutor(cores) as threads:
+        for block in blocks(values):
+            ahead.append(threads.submit(look, values[block]))
+            if len(ahead) > 2 * cores:  # what was found and not yet taken stays small
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def added(total: NDArray[np.float64], parts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble.combining.predictions import Array, Floats, Task, Vote, combine, vote
-from ensemble.combining.scratch import added, blocks
-from ensemble.evaluation.metrics import Metrics, Scores, metrics_of_each, score
+from ensemble.combining.scratch import added, looked_at
+from ensemble.evaluation.metrics import METRICS, Metrics, Scores, metrics_of_each, score
 from ensemble.evaluation.rejection import kept_means
 from ensemble.evaluation.uncertainty import Uncertainty, entropy, spread_about
 
@@ -53,44 +53,45 @@ class Pooled:
 def pool(values: Array, y: Array, *, task: Task) -> Pooled:
     """Look at each of ``(predictors, rows, outputs)``, which may be a memory map, against ``y`` ``(rows,)``."""
     classes = task == "classification"
-    found: list[Metrics] = []
-    curves: list[Floats] = []
-    nothing = np.zeros(len(y))
-    sums: dict[str, Floats] = {}
-    inner = nothing
     likely = classes or values.shape[2] == 2
-    for block in blocks(values):
-        part = values[block]
+
+    def look(part: Array) -> tuple[list[Metrics], dict[str, Floats], Floats | None]:
         scores = score(part.reshape(-1, part.shape[2]), np.tile(y, len(part)), task=task)
-        found += metrics_of_each(scores, len(part))
-        for name, rows in scores.rows.items():
-            if rows is not None:
-                sums[name] = added(sums.get(name, nothing), rows.reshape(len(part), -1).copy())
-        if likely:
-            widths = entropy(part) if classes else part[:, :, 1]
-            right = scores.rows["accuracy" if classes else "rmse"]
-            assert right is not None
-            curves.append(kept_means(widths, right.reshape(len(part), -1)))
-            inner = added(inner, widths.astype(np.float64))
-    mean, means = combine(values, task=task), values if classes else values[:, :, :1]
+        each = metrics_of_each(scores, len(part))
+        rows = {name: one.reshape(len(part), -1) for name, one in scores.rows.items() if one is not None}
+        if not likely:
+            return each, rows, None
+        widths = entropy(part) if classes else part[:, :, 1].astype(np.float64)
+        curves = kept_means(widths, rows["accuracy" if classes else "rmse"])
+        return each, rows | {"aleatoric": widths}, curves
+
+    metrics: list[Metrics] = []
+    kept: list[Floats] = []
+    sums: dict[str, Floats] = {}
+    for each, rows, curves in looked_at(values, look):
+        metrics += each
+        for name, parts in rows.items():
+            sums[name] = added(sums.get(name, np.zeros(len(y))), parts)
+        if curves is not None:
+            kept.append(curves)
+    means = {name: total / len(values) for name, total in sums.items()}
+    mean, centres = combine(values, task=task), values if classes else values[:, :, :1]
     return Pooled(
         mean=mean,
         vote=vote(values) if classes else None,
-        metrics=tuple(found),
-        scores=Scores(
-            task, {name: sums[name] / len(values) if name in sums else None for name in scores.rows}
-        ),
-        aleatoric=inner / len(values) if likely else None,
-        variance=spread_about(mean[:, : means.shape[2]], means),
-        kept=np.concatenate(curves).mean(axis=0).tolist() if likely else None,
+        metrics=tuple(metrics),
+        scores=Scores(task, {name: means.get(name) for name in METRICS[task] if name != "ece"}),
+        aleatoric=means.get("aleatoric"),
+        variance=spread_about(mean[:, : centres.shape[2]], centres),
+        kept=np.concatenate(kept).mean(axis=0).tolist() if kept else None,
     )
 
 
 def means_of_each(rows: Callable[[Array, Array], Floats], values: Array, y: Array) -> Floats:
     """``(predictors,)`` means of what ``rows(values, y)`` gives of each row of ``(rows, outputs)`` predictions."""
-    means = np.empty(len(values))
-    for block in blocks(values):
-        part = values[block]
+
+    def look(part: Array) -> Floats:
         found = rows(part.reshape(-1, part.shape[2]), np.tile(y, len(part)))
-        means[block] = found.reshape(len(part), -1).mean(axis=1)
-    return means
+        return np.asarray(found.reshape(len(part), -1).mean(axis=1))
+
+    return np.concatenate(list(looked_at(values, look)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble.combining.predictions import Array, Floats, average, regression_mixture
-from ensemble.combining.scratch import added, blocks
+from ensemble.combining.scratch import added, looked_at
 
 TINY = float(np.finfo(np.float64).tiny)
 """In a logarithm where a probability is 0, by which it is then multiplied."""
@@ -31,8 +31,8 @@ def classification_uncertainty(p: Array) -> Uncertainty:
     """
     total = entropy(average(p))
     inner = np.zeros(p.shape[1])
-    for block in blocks(p):
-        inner = added(inner, entropy(p[block]))
+    for parts in looked_at(p, entropy):
+        inner = added(inner, parts)
     aleatoric = inner / len(p)
     return Uncertainty(total, aleatoric, np.maximum(total - aleatoric, 0))
 
@@ -63,8 +63,12 @@ def prediction_variance(p: Array) -> Floats:
 def spread_about(centre: Floats, p: Array) -> Floats:
     """(1/M) Σ_m ‖p_m − c‖² of each row: ``(rows, outputs)`` and ``(predictors, rows, outputs)`` → ``(rows,)``."""
     total = np.zeros(p.shape[1])
-    for block in blocks(p):
-        error = p[block] - centre
-        total = added(total, np.einsum("mrk,mrk->mr", error, error))
+
+    def look(part: Array) -> Floats:
+        error = part - centre
+        return np.asarray(np.einsum("mrk,mrk->mr", error, error))
+
+    for parts in looked_at(p, look):
+        total = added(total, parts)
     spread: Floats = total / len(p)
     return spread

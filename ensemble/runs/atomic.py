@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import os
 import stat
@@ -18,10 +17,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
@@ -38,21 +38,25 @@ DAMAGED = ".damaged"
 SEAL = "content_sha256"
 
 Tensors = dict[str, NDArray[Any]]
+StrPath = str | os.PathLike[str]
+"""A string where there are thousands: a `Path` costs as much as opening the file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Digest:
-    """What a manifest says of a file."""
+    """What a manifest says of a file; pydantic checks it when a manifest is read."""
 
-    size: int
-    sha256: str
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 def digest(content: bytes) -> Digest:
     return Digest(len(content), hashlib.sha256(content).hexdigest())
 
 
-def write(path: Path, content: bytes) -> Digest:
+def write(path: StrPath, content: bytes) -> Digest:
     """Put ``content`` under ``path``, whole, replacing what was there; the directory is made if it is missing.
 
     The name is durable once its directory is synced, which is the business of who names the file: ``commit_json``.
@@ -66,7 +70,7 @@ def write(path: Path, content: bytes) -> Digest:
         try:
             descriptor = _open_new(temporary)
         except FileNotFoundError:
-            make_directory(path.parent)
+            make_directory(Path(target).parent)
             descriptor = _open_new(temporary)
         try:
             view = memoryview(content)
@@ -83,18 +87,18 @@ def _open_new(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
 
 
-def commit(path: Path, content: bytes) -> Digest:
+def commit(path: StrPath, content: bytes) -> Digest:
     """Put ``content`` under ``path`` as ``write`` does, durably: of files that no manifest names, and of manifests.
 
     Raises:
         DiskError: the disk refused; what was there before is intact, or whole under its new content.
     """
     found = write(path, content)
-    sync_directory(path.parent)
+    sync_directory(_directory_of(path))
     return found
 
 
-def append_line(path: Path, line: str) -> None:
+def append_line(path: StrPath, line: str) -> None:
     """Add a line to a diary; after one that a crash cut short, on a line of its own.
 
     It is not synced, so the last ones may be lost with the power.
@@ -114,7 +118,7 @@ def append_line(path: Path, line: str) -> None:
             os.close(descriptor)
 
 
-def remove(path: Path) -> None:
+def remove(path: StrPath) -> None:
     """Remove a file that may be there. Not synced: what comes back after a loss of power is verified when read."""
     with _refusals(path), suppress(FileNotFoundError):
         os.unlink(path)
@@ -131,7 +135,7 @@ def set_aside(path: Path) -> Path:
 
 
 @contextmanager
-def _refusals(path: Path, temporary: str | None = None) -> Iterator[None]:
+def _refusals(path: StrPath, temporary: str | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -139,7 +143,7 @@ def _refusals(path: Path, temporary: str | None = None) -> Iterator[None]:
             with suppress(OSError):
                 os.unlink(temporary)
         raise DiskError(
-            f"cannot write {str(path)!r}: {error.strerror}; everything committed before is intact. "
+            f"cannot write {os.fspath(path)!r}: {error.strerror}; everything committed before is intact. "
             "Make room or mend the disk, then resume the run"
         ) from error
 
@@ -154,7 +158,11 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(path: Path) -> None:
+def _directory_of(path: StrPath) -> str:
+    return os.path.dirname(path) or os.curdir
+
+
+def sync_directory(path: StrPath) -> None:
     """Make renames and new entries of a directory durable.
 
     Raises:
@@ -168,7 +176,7 @@ def sync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_tensors(path: Path, tensors: Tensors) -> Digest:
+def write_tensors(path: StrPath, tensors: Tensors) -> Digest:
     """Write arrays as safetensors, by sorted name and without metadata, so equal arrays make equal files."""
     # asarray and not ascontiguousarray, which makes vectors of scalars
     return write(
@@ -176,12 +184,12 @@ def write_tensors(path: Path, tensors: Tensors) -> Digest:
     )
 
 
-def write_json(path: Path, content: dict[str, Any]) -> Digest:
+def write_json(path: StrPath, content: dict[str, Any]) -> Digest:
     """Write a JSON object that carries the SHA-256 of its own canonical content under ``content_sha256``."""
     return write(path, _sealed(content))
 
 
-def commit_json(path: Path, content: dict[str, Any], *, names: Iterable[Path] = ()) -> Digest:
+def commit_json(path: StrPath, content: dict[str, Any], *, names: Iterable[StrPath] = ()) -> Digest:
     """Commit such an object.
 
     Args:
@@ -192,7 +200,7 @@ def commit_json(path: Path, content: dict[str, Any], *, names: Iterable[Path] = 
     Raises:
         DiskError: the disk refused; what was there before is intact.
     """
-    for directory in dict.fromkeys(named.parent for named in names):
+    for directory in dict.fromkeys(map(_directory_of, names)):
         sync_directory(directory)
     return commit(path, _sealed(content))
 
@@ -224,7 +232,7 @@ def content_digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(bare).encode()).hexdigest()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: StrPath) -> dict[str, Any]:
     """A JSON object that ``commit_json`` wrote, verified.
 
     Raises:
@@ -234,14 +242,16 @@ def read_json(path: Path) -> dict[str, Any]:
         content = from_json(read(path))
         sealed = isinstance(content, dict) and content.get(SEAL) == content_digest(content)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{str(path)!r} is damaged: not JSON ({error})") from None
+        raise RunError(f"{os.fspath(path)!r} is damaged: not JSON ({error})") from None
     if not sealed:
-        raise RunError(f"{str(path)!r} is damaged: its content does not have the SHA-256 that it carries")
+        raise RunError(
+            f"{os.fspath(path)!r} is damaged: its content does not have the SHA-256 that it carries"
+        )
     del content[SEAL]
     return dict(content)
 
 
-def check_size(path: Path, expected: Digest) -> None:
+def check_size(path: StrPath, expected: Digest) -> None:
     """See that a file is there and as long as its manifest says: what costs nothing to find out.
 
     Raises:
@@ -250,11 +260,11 @@ def check_size(path: Path, expected: Digest) -> None:
     try:
         status = os.lstat(path)
     except OSError as error:
-        raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise RunError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from None
     _check(path, status, expected)
 
 
-def read_verified(path: Path, expected: Digest) -> bytes:
+def read_verified(path: StrPath, expected: Digest) -> bytes:
     """A file's content, its size and digest as the manifest has them.
 
     Raises:
@@ -262,11 +272,11 @@ def read_verified(path: Path, expected: Digest) -> bytes:
     """
     content = read(path, expected)
     if digest(content) != expected:
-        raise RunError(f"{str(path)!r} is damaged: its SHA-256 is not the one its manifest says")
+        raise RunError(f"{os.fspath(path)!r} is damaged: its SHA-256 is not the one its manifest says")
     return content
 
 
-def read(path: Path, expected: Digest | None = None) -> bytes:
+def read(path: StrPath, expected: Digest | None = None) -> bytes:
     """A regular file's content: no link is followed out of the run, and no pipe is waited for.
 
     Args:
@@ -279,22 +289,25 @@ def read(path: Path, expected: Digest | None = None) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            _check(path, os.fstat(descriptor), expected)
-            with io.FileIO(descriptor, closefd=False) as file:
-                return file.readall()
+            status = os.fstat(descriptor)
+            _check(path, status, expected)
+            content = os.read(descriptor, size := status.st_size)
+            while len(content) < size and (more := os.read(descriptor, size - len(content))):
+                content += more  # one call reads 2 GB at most
+            return content
         finally:
             os.close(descriptor)
     except OSError as error:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise RunError(f"cannot read {str(path)!r}: {reason}") from None
+        raise RunError(f"cannot read {os.fspath(path)!r}: {reason}") from None
 
 
-def _check(path: Path, status: os.stat_result, expected: Digest | None) -> None:
+def _check(path: StrPath, status: os.stat_result, expected: Digest | None) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RunError(f"{str(path)!r} is no file of a run but {_kind(status.st_mode)}")
+        raise RunError(f"{os.fspath(path)!r} is no file of a run but {_kind(status.st_mode)}")
     if expected is not None and status.st_size != expected.size:
         raise RunError(
-            f"{str(path)!r} is damaged: {status.st_size} bytes, but its manifest says {expected.size}"
+            f"{os.fspath(path)!r} is damaged: {status.st_size} bytes, but its manifest says {expected.size}"
         )
 
 
@@ -303,7 +316,7 @@ def _kind(mode: int) -> str:
     return next((name for test, name in kinds if test(mode)), "a device or a pipe")
 
 
-def read_tensors(path: Path, expected: Digest) -> Tensors:
+def read_tensors(path: StrPath, expected: Digest) -> Tensors:
     """Arrays of a safetensors file, verified by size and digest before anything is parsed.
 
     Raises:
@@ -313,4 +326,4 @@ def read_tensors(path: Path, expected: Digest) -> Tensors:
     try:
         return dict(tensors_from_bytes(content))
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise RunError(f"{str(path)!r} is no safetensors file: {error}") from None
+        raise RunError(f"{os.fspath(path)!r} is no safetensors file: {error}") from None

@@ -13,7 +13,6 @@ from ensemble.runs.records import (
     WEIGHTS,
     Average,
     AverageRecord,
-    FileRecord,
     read_record_if_there,
 )
 from ensemble.training.events import Weights
@@ -33,8 +32,8 @@ class Averages:
         said, w = self._file(average.name, PREDICTIONS), self._file(average.name, WEIGHTS)
         record = AverageRecord(
             **vars(average),
-            weights=FileRecord.of(atomic.write_tensors(w, weights)),
-            predictions=FileRecord.of(atomic.write_tensors(said, predictions)),
+            weights=atomic.write_tensors(w, weights),
+            predictions=atomic.write_tensors(said, predictions),
         )
         manifest = self._file(average.name, ".json")
         atomic.commit_json(manifest, record.model_dump(mode="json"), names=(w, said))
@@ -49,11 +48,11 @@ class Averages:
 
     def weights(self, record: AverageRecord) -> Weights:
         """Verified."""
-        return atomic.read_tensors(self._file(record.name, WEIGHTS), record.weights.digest)
+        return atomic.read_tensors(self._file(record.name, WEIGHTS), record.weights)
 
     def predictions(self, record: AverageRecord) -> Tensors:
         """What it said of ``valid`` and ``test`` rows, verified."""
-        return atomic.read_tensors(self._file(record.name, PREDICTIONS), record.predictions.digest)
+        return atomic.read_tensors(self._file(record.name, PREDICTIONS), record.predictions)
 
     def set_damaged_aside(self, damaged: Callable[[str, str], None]) -> None:
         """Keep what does not verify under another name; it is made again from the members.

@@ -10,9 +10,9 @@ from typing import Any
 
 from ensemble.errors import RunError
 from ensemble.runs import atomic
-from ensemble.runs.atomic import Digest
+from ensemble.runs.atomic import Digest, StrPath
 from ensemble.runs.place import inside
-from ensemble.runs.records import CheckpointRecord, FileRecord, read_record
+from ensemble.runs.records import CheckpointRecord, read_record
 from ensemble.training.events import TrainState
 
 KEPT = 2
@@ -39,7 +39,7 @@ class Checkpoints:
         plan_sha256: str,
         files_in: Path,
         damaged: Callable[[str, str], None],
-        plans: Iterable[Path] = (),
+        plans: Iterable[StrPath] = (),
     ) -> None:
         """
         Args:
@@ -70,8 +70,8 @@ class Checkpoints:
             plan_sha256=self._plan_sha256,
             epoch=state.epoch,
             step=state.step,
-            file=FileRecord.of(atomic.write_tensors(path, state.arrays)),
-            files={name: FileRecord.of(digest) for name, digest in files.items()},
+            file=atomic.write_tensors(path, state.arrays),
+            files=files,
             fingerprints=tuple(fingerprints),
             values=state.values,
         )
@@ -123,9 +123,8 @@ class Checkpoints:
         record = read_record(CheckpointRecord, manifest)
         if record.plan_sha256 != self._plan_sha256:
             raise RunError(f"{str(manifest)!r} belongs to another plan")
-        arrays = atomic.read_tensors(manifest.with_suffix(".safetensors"), record.file.digest)
-        files = {name: file.digest for name, file in record.files.items()}
-        for name, digest in files.items():
-            atomic.read_verified(inside(self._files_in, name), digest)
+        arrays = atomic.read_tensors(manifest.with_suffix(".safetensors"), record.file)
+        for name, expected in record.files.items():
+            atomic.read_verified(inside(os.fspath(self._files_in), name), expected)
         state = TrainState(record.epoch, record.step, arrays, record.values)
-        return Resumable(state, record.fingerprints, files)
+        return Resumable(state, record.fingerprints, record.files)

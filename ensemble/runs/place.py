@@ -69,18 +69,17 @@ def _new_directory(about: str) -> Path:
     return next(path for path in (Path("runs") / number for number in numbers) if not path.exists())
 
 
-def inside(directory: Path, name: str) -> Path:
-    """The path of a file that a manifest names, below a directory of the run.
+def inside(directory: str, name: str) -> str:
+    """The path of a file that a manifest names, below a directory of the run, which is none that a link stands for.
 
     Raises:
-        RunError: a directory on the way is a symbolic link; ``atomic`` refuses the file itself.
+        RunError: a directory on the way from there is a symbolic link; ``atomic`` refuses the file itself.
     """
-    way = os.fspath(directory)
-    refuse_link(way)
+    way = directory
     for part in name.split("/")[:-1]:
-        way = os.path.join(way, part)
+        way = f"{way}/{part}"
         refuse_link(way)
-    return directory / name
+    return f"{directory}/{name}"
 
 
 def refuse_link(path: Path | str) -> None:

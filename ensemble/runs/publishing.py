@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ensemble.data.dataset import Array, Dataset, DataSpec
 from ensemble.errors import RunError
 from ensemble.runs import atomic
-from ensemble.runs.records import FileRecord, ImagesRecord
+from ensemble.runs.records import ImagesRecord
 from ensemble.runs.store import RunStore
 
 LARGEST_SIDE = 256
@@ -51,13 +51,13 @@ def saved_images(store: RunStore) -> dict[int, Array]:
         raise RunError(
             f"{str(manifest)!r} does not read as ImagesRecord: {error.errors()[0]['msg']}"
         ) from None
-    tensors = atomic.read_tensors(store.row_images, record.file.digest)
+    tensors = atomic.read_tensors(store.row_images, record.file)
     return dict(zip(record.rows, tensors["images"], strict=True))
 
 
 def _save_images(store: RunStore, rows: list[int], images: Array) -> None:
     written = atomic.write_tensors(store.row_images, {"images": images})
-    record = ImagesRecord(rows=tuple(rows), file=FileRecord.of(written))
+    record = ImagesRecord(rows=tuple(rows), file=written)
     manifest = store.row_images.with_suffix(".json")
     atomic.commit_json(manifest, record.model_dump(mode="json"), names=(store.row_images,))
 

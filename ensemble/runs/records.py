@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ensemble.config import RunConfig
 from ensemble.errors import RunError
 from ensemble.runs import atomic
-from ensemble.runs.atomic import Digest
+from ensemble.runs.atomic import Digest, StrPath
 from ensemble.training.events import Origin
 
 R = TypeVar("R", bound=BaseModel)
 
 
-def read_record(kind: type[R], path: Path) -> R:
+def read_record(kind: type[R], path: StrPath) -> R:
     """What a JSON file of a run holds.
 
     Raises:
@@ -29,10 +28,12 @@ def read_record(kind: type[R], path: Path) -> R:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise RunError(f"{str(path)!r} does not read as {kind.__name__}: {where}: {problem['msg']}") from None
+        raise RunError(
+            f"{os.fspath(path)!r} does not read as {kind.__name__}: {where}: {problem['msg']}"
+        ) from None
 
 
-def read_record_if_there(kind: type[R], path: Path) -> R | None:
+def read_record_if_there(kind: type[R], path: StrPath) -> R | None:
     """The same; None where there is no such file."""
     return read_record(kind, path) if os.path.lexists(path) else None
 
@@ -52,21 +53,6 @@ WEIGHTS, PREDICTIONS = ".safetensors", ".predictions.safetensors"
 """Endings of a predictor's two files."""
 
 
-class FileRecord(Record):
-    """One file as a manifest has it."""
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-    @classmethod
-    def of(cls, digest: Digest) -> FileRecord:
-        return cls(size=digest.size, sha256=digest.sha256)
-
-    @property
-    def digest(self) -> Digest:
-        return Digest(self.size, self.sha256)
-
-
 class RunRecord(Record):
     """``config.json``: what was asked for, resolved, and what it was asked of."""
 
@@ -82,7 +68,7 @@ class RunRecord(Record):
     cohorts: tuple[int, ...]
     """Members that it began with, and those added each time it grew."""
     versions: dict[str, str]
-    targets: FileRecord
+    targets: Digest
     """``targets.safetensors``: the split and the targets."""
 
 
@@ -99,7 +85,7 @@ class MemberRecord(Record):
     fingerprint: dict[str, Any]
     mixed: bool = False
     """Whether attempts ran under different fingerprints."""
-    files: dict[FileName, FileRecord]
+    files: dict[FileName, Digest]
 
     def digest(self, name: str) -> Digest:
         """What is said of one of its files.
@@ -111,7 +97,7 @@ class MemberRecord(Record):
             raise RunError(
                 f"member {self.index} has no file {name!r}; its manifest names {', '.join(self.files)}"
             )
-        return self.files[name].digest
+        return self.files[name]
 
 
 class FailureRecord(Record):
@@ -132,8 +118,8 @@ class CheckpointRecord(Record):
     """Of the member's plan; of all the plans, where members are trained together."""
     epoch: int
     step: int
-    file: FileRecord
-    files: dict[Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")], FileRecord]
+    file: Digest
+    files: dict[Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")], Digest]
     """Predictors that were committed before it, such as snapshots: going on from here does not send them again. Their
     names begin in the member's directory; where members are trained together, in that of all members."""
     fingerprints: tuple[dict[str, Any], ...]
@@ -164,8 +150,8 @@ class AverageRecord(Record):
     networks: tuple[tuple[int, int], ...]
     matched: bool
     candidates: tuple[tuple[int, int], ...]
-    weights: FileRecord
-    predictions: FileRecord
+    weights: Digest
+    predictions: Digest
 
 
 class ImagesRecord(Record):
@@ -173,4 +159,4 @@ class ImagesRecord(Record):
 
     format: Literal[1] = 1
     rows: tuple[int, ...]
-    file: FileRecord
+    file: Digest

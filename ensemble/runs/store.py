@@ -26,7 +26,6 @@ from ensemble.runs.records import (
     PREDICTIONS,
     WEIGHTS,
     FailureRecord,
-    FileRecord,
     MemberRecord,
     RunRecord,
     read_record,
@@ -34,7 +33,7 @@ from ensemble.runs.records import (
 )
 from ensemble.training.events import Finished, Origin, Predictor, Weights
 
-PLAN = "plan.json"
+HISTORY, PLAN = "history.jsonl", "plan.json"
 
 
 class RunStore:
@@ -42,7 +41,7 @@ class RunStore:
 
     def __init__(self, root: Path, record: RunRecord, spec: DataSpec) -> None:
         self.root = root
-        self._members, self._events = root / "members", root / "events.jsonl"
+        self._members, self._events = os.fspath(root / "members"), root / "events.jsonl"
         self.record = record
         self.spec = spec
 
@@ -74,7 +73,7 @@ class RunStore:
             parameters=parameters,
             cohorts=(config.ensemble.members,),
             versions=versions,
-            targets=FileRecord.of(targets),
+            targets=targets,
         )
         names = (root / "targets.safetensors",)
         atomic.commit_json(root / "config.json", record.model_dump(mode="json"), names=names)
@@ -122,15 +121,10 @@ class RunStore:
     # -- paths --
 
     def member_directory(self, index: int) -> Path:
-        directory = self._directory(index)
-        refuse_link(directory)
-        return directory
+        return Path(self._member_file(index, PLAN)).parent
 
-    def _member_file(self, index: int, name: str) -> Path:
+    def _member_file(self, index: int, name: str) -> str:
         return inside(self._members, f"{index:03d}/{name}")
-
-    def _directory(self, index: int) -> Path:
-        return self._members / f"{index:03d}"
 
     @property
     def report_json(self) -> Path:
@@ -174,7 +168,7 @@ class RunStore:
         Raises:
             RunError: missing or not what was written.
         """
-        return check_split(self._targets, atomic.read_tensors(self._targets, self.record.targets.digest))
+        return check_split(self._targets, atomic.read_tensors(self._targets, self.record.targets))
 
     def restore_targets(self, data: Dataset) -> None:
         """Write the split and its targets again where they are damaged; the run's own data give the same bytes."""
@@ -182,7 +176,7 @@ class RunStore:
             self.targets()
         except RunError as error:
             aside = atomic.set_aside(self._targets).name if os.path.lexists(self._targets) else None
-            if FileRecord.of(atomic.write_tensors(self._targets, _split(data))) != self.record.targets:
+            if atomic.write_tensors(self._targets, _split(data)) != self.record.targets:
                 raise
             atomic.sync_directory(self.root)
             self.log("targets_restored", evidence=str(error), aside=aside)
@@ -213,9 +207,8 @@ class RunStore:
         fingerprints: Iterable[dict[str, Any]],
     ) -> MemberRecord:
         """Write the manifest: from here on the member is done. Its checkpoints and an old failure go."""
-        directory = self.member_directory(plan.index)
-        history = "".join(json.dumps(vars(progress)) + "\n" for progress in finished.history)
-        files = {**files, "history.jsonl": atomic.write(directory / "history.jsonl", history.encode())}
+        lines = "".join(json.dumps(vars(progress)) + "\n" for progress in finished.history)
+        history = atomic.write(self._member_file(plan.index, HISTORY), lines.encode())
         seen = list(fingerprints)
         record = MemberRecord(
             index=plan.index,
@@ -226,16 +219,17 @@ class RunStore:
             predict_seconds_per_1000_rows=finished.predict_seconds_per_1000_rows,
             fingerprint=seen[-1],
             mixed=any(fingerprint != seen[0] for fingerprint in seen),
-            files={name: FileRecord.of(d) for name, d in sorted(files.items())},
+            files=dict(sorted({**files, HISTORY: history}.items())),
         )
-        names = [directory / name for name in (PLAN, *record.files)]
-        atomic.commit_json(directory / "member.json", record.model_dump(mode="json"), names=names)
+        names = [self._member_file(plan.index, name) for name in (PLAN, *record.files)]
+        manifest = self._member_file(plan.index, "member.json")
+        atomic.commit_json(manifest, record.model_dump(mode="json"), names=names)
         self.forget_attempts(plan)
         return record
 
     def forget_attempts(self, plan: MemberPlan) -> None:
         """Remove what a finished member needs no longer: checkpoints and an old failure."""
-        atomic.remove(self.member_directory(plan.index) / "failure.json")
+        atomic.remove(self._member_file(plan.index, "failure.json"))
         self.checkpoints(plan).remove()
 
     def forget_stack(self, plans: Sequence[MemberPlan]) -> None:
@@ -248,7 +242,7 @@ class RunStore:
 
         Whatever is committed of the member makes the plan's name durable with it.
         """
-        atomic.remove(self.member_directory(plan.index) / "failure.json")
+        atomic.remove(self._member_file(plan.index, "failure.json"))
         atomic.write_json(self._plan(plan.index), plan.model_dump(mode="json"))
 
     def begun(self, index: int) -> dict[str, Any] | None:
@@ -259,17 +253,17 @@ class RunStore:
         """
         return atomic.read_json(self._plan(index)) if os.path.lexists(self._plan(index)) else None
 
-    def _plan(self, index: int) -> Path:
+    def _plan(self, index: int) -> str:
         return self._member_file(index, PLAN)
 
     def fail_member(self, index: int, *, cause: str, evidence: str, attempts: int) -> None:
         """Record that a member was given up."""
         record = FailureRecord(index=index, cause=cause, attempts=attempts, evidence=evidence)
-        atomic.commit_json(self.member_directory(index) / "failure.json", record.model_dump(mode="json"))
+        atomic.commit_json(self._member_file(index, "failure.json"), record.model_dump(mode="json"))
 
     def with_manifest(self, members: Iterable[int]) -> Iterator[int]:
         """Which of these members say that they are done; nothing is read."""
-        return (index for index in members if (self.member_directory(index) / "member.json").exists())
+        return (index for index in members if os.path.exists(self._member_file(index, "member.json")))
 
     def member(self, index: int) -> MemberRecord | None:
         """The manifest of a finished member; None where there is none.
@@ -280,7 +274,7 @@ class RunStore:
         path = self._member_file(index, "member.json")
         record = read_record_if_there(MemberRecord, path)
         if record is not None and record.index != index:
-            raise RunError(f"{str(path)!r} belongs to member {record.index}")
+            raise RunError(f"{path!r} belongs to member {record.index}")
         return record
 
     def check_sizes(self, record: MemberRecord) -> None:
@@ -289,8 +283,8 @@ class RunStore:
         Raises:
             RunError: one has not.
         """
-        for name, file in record.files.items():
-            atomic.check_size(self._member_file(record.index, name), file.digest)
+        for name, expected in record.files.items():
+            atomic.check_size(self._member_file(record.index, name), expected)
 
     def check_digests(self, record: MemberRecord) -> None:
         """See that every file of a finished member is what its manifest says.
@@ -298,8 +292,8 @@ class RunStore:
         Raises:
             RunError: one is not.
         """
-        for name, file in record.files.items():
-            atomic.read_verified(self._member_file(record.index, name), file.digest)
+        for name, expected in record.files.items():
+            atomic.read_verified(self._member_file(record.index, name), expected)
 
     def set_member_aside(self, index: int, *, evidence: str) -> None:
         """Keep a damaged member under another name, to train it again; what was combined of it goes with it."""
@@ -330,14 +324,14 @@ class RunStore:
 
     def history(self, record: MemberRecord) -> list[dict[str, Any]]:
         """One dictionary an epoch, as ``Progress`` has it."""
-        path = self._member_file(record.index, "history.jsonl")
-        content = atomic.read_verified(path, record.digest("history.jsonl"))
+        path = self._member_file(record.index, HISTORY)
+        content = atomic.read_verified(path, record.digest(HISTORY))
         try:
             return check_history(path, [json.loads(line) for line in content.splitlines()])
         except (ValueError, RecursionError) as error:
-            raise RunError(f"{str(path)!r} is damaged: {error}") from None
+            raise RunError(f"{path!r} is damaged: {error}") from None
 
-    def _tensors(self, record: MemberRecord, name: str) -> tuple[Path, Tensors]:
+    def _tensors(self, record: MemberRecord, name: str) -> tuple[str, Tensors]:
         path = self._member_file(record.index, name)
         return path, atomic.read_tensors(path, record.digest(name))
 
@@ -370,7 +364,7 @@ class RunStore:
             for plan in plans:
                 self.log("checkpoint_damaged", member=plan.index, file=file, evidence=evidence)
 
-        begun = [self._directory(plan.index) / PLAN for plan in plans]
+        begun = [self._plan(plan.index) for plan in plans]
         return Checkpoints(directory, plan_sha256=digest, files_in=files_in, damaged=damaged, plans=begun)
 
     @property

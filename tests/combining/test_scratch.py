@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ensemble.combining import scratch
-from ensemble.combining.scratch import added, blocks
+from ensemble.combining.scratch import added, blocks, looked_at
 from ensemble.errors import DiskError
 
 
@@ -61,3 +63,37 @@ def test_a_sum_is_the_same_wherever_a_block_ends(monkeypatch: pytest.MonkeyPatch
         for some in blocks(values):
             total = added(total, values[some].copy())
         assert np.array_equal(total, one_by_one)
+
+
+def test_blocks_are_looked_at_side_by_side_and_told_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first block is the last to be ready. Fails where threads tell as they finish, or where there is but one:
+    two wait for each other in the first block."""
+    monkeypatch.setattr(scratch, "BLOCK", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    together = threading.Barrier(2)
+
+    def look(part: np.ndarray) -> float:
+        if part[0] < 2:
+            together.wait(timeout=20)
+        if part[0] == 0:
+            time.sleep(0.05)
+        return float(part[0])
+
+    assert list(looked_at(np.arange(20.0), look)) == list(range(20))
+
+
+def test_what_was_found_and_not_taken_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where all blocks are handed to the threads at once."""
+    monkeypatch.setattr(scratch, "BLOCK", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    begun: list[float] = []
+    told = looked_at(np.arange(100.0), lambda part: begun.append(part[0]))
+    next(told)
+    time.sleep(0.1)
+    assert len(begun) <= 5
+
+
+def test_what_goes_wrong_in_a_block_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "BLOCK", 1)
+    with pytest.raises(ZeroDivisionError):
+        list(looked_at(np.arange(3), lambda part: 1 // int(part[0])))

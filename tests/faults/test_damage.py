@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def reseal_member(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def replace_tensors(run: Path, name: str, tensors: atomic.Tensors) -> None:
     """Put other arrays in a file's place, with a manifest that vouches for them."""
     digest = atomic.write_tensors(run / "members" / "000" / name, tensors)
-    reseal_member(run, lambda content: content["files"].update({name: vars(digest)}))
+    reseal_member(run, lambda content: content["files"].update({name: asdict(digest)}))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_what_is_no_safetensors_file_is_refused_though_its_manifest_vouches_for_
     finished: Path, content: bytes
 ) -> None:
     digest = atomic.commit(finished / "members" / "000" / "weights.safetensors", content)
-    reseal_member(finished, lambda record: record["files"].update({"weights.safetensors": vars(digest)}))
+    reseal_member(finished, lambda record: record["files"].update({"weights.safetensors": asdict(digest)}))
     store = RunStore.open(finished)
     record = store.member(0)
     assert record is not None

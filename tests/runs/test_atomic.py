@@ -152,3 +152,22 @@ def test_json_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("[" * 200_000)
     with pytest.raises(RunError, match="not JSON"):
         atomic.read_json(tmp_path / "j")
+
+
+def test_a_file_that_one_call_does_not_read_is_read_by_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As files beyond 2 GB are. Seen to fail with a single ``os.read``."""
+    content = bytes(range(100))
+    digest = atomic.commit(tmp_path / "file", content)
+    real = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: real(descriptor, min(size, 7)))
+    assert atomic.read_verified(tmp_path / "file", digest) == content
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the end of the file in mind it would be read for ever."""
+    digest = atomic.commit(tmp_path / "file", bytes(100))
+    monkeypatch.setattr(os, "read", lambda descriptor, size: b"")
+    with pytest.raises(RunError, match="SHA-256"):
+        atomic.read_verified(tmp_path / "file", digest)
