@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
@@ -98,7 +98,7 @@ def commit(path: StrPath, content: bytes) -> Digest:
     return found
 
 
-def append_line(path: StrPath, line: str) -> None:
+def append_line(path: StrPath, line: bytes) -> None:
     """Add a line to a diary; after one that a crash cut short, on a line of its own.
 
     It is not synced, so the last ones may be lost with the power.
@@ -111,7 +111,7 @@ def append_line(path: StrPath, line: str) -> None:
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            content = ("\n" * torn + line + "\n").encode()
+            content = b"\n" * torn + line + b"\n"
             if os.write(descriptor, content) != len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
@@ -222,7 +222,10 @@ def _value(value: Any) -> str:
     return _compact(value)
 
 
-_compact = json.JSONEncoder(allow_nan=False).encode
+def _compact(value: Any) -> str:
+    return to_json(value).decode()
+
+
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 

@@ -25,18 +25,18 @@ Making = tuple[Average, Callable[[], Weights]]
 """An average that is wanted, and how its parameters come about; called when a worker is free for it."""
 
 
-def average_parameters(plans: list[MemberPlan], store: RunStore, pool: Tasks, observe: Observer) -> None:
+def average_parameters(records: list[MemberRecord], store: RunStore, pool: Tasks, observe: Observer) -> None:
     """Make every average of parameters that the run asks for and does not have yet.
 
     Of the members: ``averaged``, aligned first where the run says ``match`` (then ``unmatched`` is the plain one), and
     with ``soup`` the ``greedy`` one. Of snapshots: ``snapshots-<member>``, within each member, where it is sound.
     """
-    records = [record for plan in plans if (record := store.member(plan.index)) is not None]
-    work = _Work(plans[0], store, pool, observe)
-    wanted = [*_of_members(records, plans[0], store), *_of_snapshots(records, store)]
+    plan = store.plans[records[0].index]
+    work = _Work(plan, store, pool, observe)
+    wanted = [*_of_members(records, plan, store), *_of_snapshots(records, store)]
     work.make([(average, weights) for average, weights in wanted if not _is_made(average, store)])
     if store.record.config.ensemble.soup:
-        _greedy_soup(records, plans[0], work)
+        _greedy_soup(records, plan, work)
 
 
 def aligned(networks: list[Weights], plan: MemberPlan) -> list[Weights]:

@@ -22,7 +22,7 @@ from ensemble.runs.pool import POLL_SECONDS, Observer, Pool
 from ensemble.runs.publishing import publish
 from ensemble.runs.recovery import Stack, not_sound, recover
 from ensemble.runs.repeating import RepeatingPool
-from ensemble.runs.reporting import make_report
+from ensemble.runs.reporting import finished_members, make_report
 from ensemble.runs.silence import AttentivePool, Clock
 from ensemble.runs.store import RunStore
 from ensemble.training.events import Failed
@@ -62,7 +62,7 @@ def run_ensemble(
     pool = AttentivePool(pool, least=execution.silence, clock=clock)
     plans = store.plans
     train_members(plans, store, data, pool, observe, execution, strict=strict, clock=clock)
-    finished = [plans[index] for index in store.with_manifest(range(len(plans)))]
+    finished = finished_members(store)
     least = execution.min_members or 1
     if len(finished) < least:
         raise TooFewMembersError(
@@ -71,7 +71,7 @@ def run_ensemble(
         )
     repeating = RepeatingPool(pool, retries=execution.retries, clock=clock)
     average_parameters(finished, store, repeating, observe)
-    report = make_report(store, pool.describe())
+    report = make_report(store, pool.describe(), records=finished)
     publish(store, report, data)
     store.log("report_written")
     return report

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from ensemble.runs import atomic
 
@@ -20,7 +19,8 @@ def append(path: Path, what: str, details: dict[str, Any]) -> None:
     Raises:
         DiskError: the disk refused.
     """
-    atomic.append_line(path, json.dumps({"time": round(time.time(), 3), "event": what, **details}))
+    line = {"time": round(time.time(), 3), "event": what, **details}
+    atomic.append_line(path, to_json(line, inf_nan_mode="constants"))
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -24,17 +24,20 @@ from ensemble.training.events import Origin, Said
 ORIGINS: tuple[Origin, ...] = ("members", "snapshots", "heads", "dropout", "averaged")
 
 
-def make_report(store: RunStore, pool: dict[str, Any] | None = None) -> dict[str, Any]:
+def make_report(
+    store: RunStore, pool: dict[str, Any] | None = None, *, records: list[MemberRecord] | None = None
+) -> dict[str, Any]:
     """The document of ``report.json``, from what the run directory holds.
 
     Args:
         store: The run.
         pool: What the pool says of itself; None takes it from the last report.
+        records: Manifests of its finished members, where they were read already.
 
     Raises:
         RunError: a file is damaged, or no member is done.
     """
-    records = finished_members(store)
+    records = finished_members(store) if records is None else records
     evaluation = evaluate(evaluation_input(store, records))
     targets = store.targets()
     if pool is None:

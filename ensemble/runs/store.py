@@ -11,6 +11,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from ensemble.config import RunConfig
 from ensemble.data.dataset import Dataset, DataSpec
 from ensemble.errors import RunError
@@ -207,8 +209,8 @@ class RunStore:
         fingerprints: Iterable[dict[str, Any]],
     ) -> MemberRecord:
         """Write the manifest: from here on the member is done. Its checkpoints and an old failure go."""
-        lines = "".join(json.dumps(vars(progress)) + "\n" for progress in finished.history)
-        history = atomic.write(self._member_file(plan.index, HISTORY), lines.encode())
+        lines = [to_json(vars(progress), inf_nan_mode="constants") + b"\n" for progress in finished.history]
+        history = atomic.write(self._member_file(plan.index, HISTORY), b"".join(lines))
         seen = list(fingerprints)
         record = MemberRecord(
             index=plan.index,
@@ -221,8 +223,8 @@ class RunStore:
             mixed=any(fingerprint != seen[0] for fingerprint in seen),
             files=dict(sorted({**files, HISTORY: history}.items())),
         )
-        names = [self._member_file(plan.index, name) for name in (PLAN, *record.files)]
         manifest = self._member_file(plan.index, "member.json")
+        names = [f"{os.path.dirname(manifest)}/{name}" for name in (PLAN, *record.files)]
         atomic.commit_json(manifest, record.model_dump(mode="json"), names=names)
         self.forget_attempts(plan)
         return record

@@ -66,7 +66,7 @@ def test_json_has_a_line_for_every_key_and_for_every_object_of_a_list(tmp_path: 
     }
     atomic.commit_json(tmp_path / "j", content)
     lines = (tmp_path / "j").read_text().splitlines()
-    assert lines[3:8] == ['  "none": [],', '  "members": [', '    {"a": 1.5},', '    {"a": null}', "  ],"]
+    assert lines[3:8] == ['  "none": [],', '  "members": [', '    {"a":1.5},', '    {"a":null}', "  ],"]
     assert list(atomic.read_json(tmp_path / "j").items()) == list(content.items())
     with pytest.raises(ValueError, match="JSON compliant"):
         atomic.commit_json(tmp_path / "j", {"members": [{"a": float("nan")}]})

@@ -14,6 +14,7 @@ from ensemble.members.plan import plan_members
 from ensemble.runs.averaging import aligned, average_parameters
 from ensemble.runs.coordinator import run_ensemble
 from ensemble.runs.pool import SerialPool
+from ensemble.runs.reporting import finished_members
 from ensemble.runs.store import RunStore
 from ensemble.training.events import Failed
 from tests.nets.users import good
@@ -79,7 +80,7 @@ def test_averages_that_stand_are_not_made_again(tmp_path: Path) -> None:
     data = blobs()
     store, _ = train(tmp_path / "run", data, soup=True, snapshots=2, schedule="cyclic")
     pool = ScriptedPool(lambda task, attempt, events: events)
-    average_parameters(list(plan_members(store.record.config, data.spec)), store, pool, lambda message: None)
+    average_parameters(finished_members(store), store, pool, lambda message: None)
     assert pool.submitted == []
 
 
@@ -89,9 +90,8 @@ def test_a_failed_task_ends_the_run_with_its_evidence(tmp_path: Path) -> None:
     (store.root / "combined" / "averaged.json").unlink()
     pool = ScriptedPool(lambda task, attempt, events: iter([Failed(None, "died", "exit code 137")]))
     pool.share(data)
-    plans = list(plan_members(store.record.config, data.spec))
     with pytest.raises(EnsembleError, match=r"score/averaged failed \(died\): exit code 137"):
-        average_parameters(plans, store, pool, lambda message: None)
+        average_parameters(finished_members(store), store, pool, lambda message: None)
 
 
 def test_regression_is_averaged_too(tmp_path: Path) -> None:
