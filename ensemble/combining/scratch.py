@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ensemble.errors import DiskError
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 IN_MEMORY = 64_000_000
@@ -62,18 +63,20 @@ def blocks(values: NDArray[Any]) -> Iterator[slice]:
 
 
 def looked_at(values: NDArray[Any], look: Callable[[NDArray[Any]], T]) -> Iterator[T]:
-    """What ``look`` finds in each of `blocks`, in their order, as many of them at a time as there are cores.
+    """What ``look`` finds in each of `blocks` of ``(predictors, …)``, found `side_by_side`."""
+    return side_by_side(lambda block: look(values[block]), blocks(values))
 
-    numpy lets the interpreter go while it computes, so two threads are nearly twice as fast as one.
 
-    Args:
-        values: ``(predictors, …)``.
-        look: Is called with ``(some predictors, …)``, by several threads at once, and writes nothing.
+def side_by_side(work: Callable[[A], T], parts: Iterable[A]) -> Iterator[T]:
+    """What ``work`` finds in each part, in their order, as many of them at a time as there are cores.
+
+    numpy lets the interpreter go while it computes, so two threads are nearly twice as fast as one. ``work`` is called
+    by several at once, and writes nothing.
     """
     cores, ahead = len(os.sched_getaffinity(0)), deque[Future[T]]()
     with ThreadPoolExecutor(cores) as threads:
-        for block in blocks(values):
-            ahead.append(threads.submit(look, values[block]))
+        for part in parts:
+            ahead.append(threads.submit(work, part))
             if len(ahead) > 2 * cores:  # what was found and not yet taken stays small
                 yield ahead.popleft().result()
         while ahead:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.combining.predictions import Array, Floats, Integers, Task, combine, regression_mixture
-from ensemble.combining.scratch import added, blocks, together
+from ensemble.combining.scratch import added, blocks, side_by_side, together
 from ensemble.evaluation.metrics import METRICS, Metrics, metrics, metrics_of_all
 from ensemble.streams import RunPurpose, generator, run_sequence
 
@@ -56,13 +56,20 @@ def size_curve(
             chosen[list(subset)] = 1
             found[size].append(metrics(combine(values, task=task, weights=chosen), y, task=task))
     if drawn:
-        for place, order in enumerate(orders(predictors, SUBSETS, seed=seed)):
+
+        def along(numbered: tuple[int, Integers]) -> list[tuple[int, Metrics]]:
+            place, order = numbered
             wanted = drawn if place < WHOLE else {size for size in drawn if size <= MANY}
             combined = prefixes(values, order, task=task, wanted=wanted)
+            judged: list[tuple[int, Metrics]] = []
             while some := list(islice(combined, together(values[0].size))):
                 sized, stacked = zip(*some, strict=True)
-                for size, one in zip(sized, metrics_of_all(np.stack(stacked), y, task=task), strict=True):
-                    found[size].append(one)
+                judged += zip(sized, metrics_of_all(np.stack(stacked), y, task=task), strict=True)
+            return judged
+
+        for judged in side_by_side(along, enumerate(orders(predictors, SUBSETS, seed=seed))):
+            for size, one in judged:
+                found[size].append(one)
     return [{"predictors": size, **_summary(each, task)} for size, each in found.items()]
 
 
