@@ -27,6 +27,7 @@ from ensemble.data.dataset import Dataset, DataSpec
 from ensemble.members.plan import MemberPlan, plan_members, resolve
 from ensemble.training.events import Event, Progress
 from ensemble.training.loop import train_member
+from ensemble.training.memory import keep_freed_memory
 from ensemble.training.stacked import train_stack
 from examples.benchmarks import machine
 
@@ -38,6 +39,8 @@ STACKS = (1, 2, 4, 8, 16, 32, 64)
 STEPS = 20
 """Of an epoch."""
 EPOCHS = 4
+ROUNDS = 3
+"""Each goes through all stacks of a network, so that a slow moment of the machine hits none of them alone."""
 SECONDS = 8.0
 """Of one measurement: larger stacks of a network that took longer are left out."""
 
@@ -47,7 +50,7 @@ class Point:
     """Attributes:
     inputs, hidden, batch: The network's inputs, the width of its two hidden layers, the rows of a step.
     stack: Members trained together; 1 is the loop for a member alone.
-    milliseconds: Of a member's step: the median epoch's time over its steps and members.
+    milliseconds: Of a member's step: the median epoch's time over its steps and members, and of the rounds the median.
     """
 
     inputs: int
@@ -99,8 +102,8 @@ def epoch_seconds(events: Iterator[Event], members: int) -> list[float]:
     raise RuntimeError(f"{members} members told of {told} epochs, not of {members * EPOCHS}: one diverged")
 
 
-def measure(inputs: int, hidden: int, batch: int, *, stack: int) -> Point:
-    """Train a stack (or a member alone) for a few epochs."""
+def measure(inputs: int, hidden: int, batch: int, *, stack: int) -> float:
+    """Train a stack (or a member alone) for a few epochs: milliseconds of a member's step."""
     data = random_rows(inputs, batch * STEPS)
     plans = plans_of(data, hidden=hidden, batch=batch, members=stack)
     # Checkpoints are not what is measured.
@@ -109,18 +112,21 @@ def measure(inputs: int, hidden: int, batch: int, *, stack: int) -> Point:
         events = train_member(plans[0], data, checkpoint_every=endless)
     else:
         events = chain.from_iterable(train_stack(plans, data, checkpoint_every=endless))
-    seconds = statistics.median(epoch_seconds(iter(events), stack))
-    return Point(inputs, hidden, batch, stack, 1000 * seconds / STEPS / stack)
+    return 1000 * statistics.median(epoch_seconds(iter(events), stack)) / STEPS / stack
 
 
 def sweep(grid: Sequence[tuple[int, int, int]], stacks: Sequence[int]) -> Iterator[Point]:
-    """All stacks of each network in turn, up to where one takes too long."""
+    """All stacks of each network, up to where one takes too long: the medians of rounds through them."""
     for inputs, hidden, batch in grid:
-        for stack in stacks:
-            point = measure(inputs, hidden, batch, stack=stack)
-            yield point
-            if point.milliseconds / 1000 * stack * STEPS * EPOCHS > SECONDS:
-                break
+        rounds: dict[int, list[float]] = {stack: [] for stack in stacks}
+        for stack in [*stacks] * ROUNDS:
+            if stack in rounds:
+                found = measure(inputs, hidden, batch, stack=stack)
+                rounds[stack].append(found)
+                if found / 1000 * stack * STEPS * EPOCHS > SECONDS:
+                    rounds = {size: times for size, times in rounds.items() if size <= stack}
+        for stack, times in rounds.items():
+            yield Point(inputs, hidden, batch, stack, statistics.median(times))
 
 
 def table(points: Sequence[Point]) -> str:
@@ -177,6 +183,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
 def main(out: Path, quick: bool) -> None:
     """Measure, print the table, and write stacking.json and stacking.svg."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as in a worker
     grid = [(64, 16, 32)] if quick else list(product(INPUTS, WIDTHS, BATCHES))
     points = []
     for point in sweep(grid, STACKS[:2] if quick else STACKS):
