@@ -212,12 +212,27 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_stacks_and_members_alone_are_timed(tmp_path: Path) -> None:
-    points = [stacking.measure(64, 16, 32, stack=stack) for stack in (1, 3)]
+    points = list(stacking.sweep([(64, 16, 32)], (1, 3)))
     assert all(point.milliseconds > 0 for point in points)
     alone, stacked = stacking.by_network(points)[64, 16, 32].values()
     assert f"{stacked / alone:.2f}" in stacking.table(points)
     stacking.draw(points, tmp_path / "stacking.svg")
     assert (tmp_path / "stacking.svg").exists()
+
+
+def test_a_slow_moment_of_the_machine_hits_no_stack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds go through all stacks, medians are told, and what takes too long is left out from then on."""
+    asked: list[int] = []
+    slow = stacking.SECONDS * 1000
+
+    def measure(inputs: int, hidden: int, batch: int, *, stack: int) -> float:
+        asked.append(stack)
+        return {1: len(asked), 2: 0.5, 4: slow}[stack]
+
+    monkeypatch.setattr(stacking, "measure", measure)
+    points = list(stacking.sweep([(64, 16, 32)], (1, 2, 4, 8)))
+    assert asked == [1, 2, 4] * stacking.ROUNDS
+    assert [(point.stack, point.milliseconds) for point in points] == [(1, 4), (2, 0.5), (4, slow)]
 
 
 def test_a_member_that_diverges_is_no_measurement() -> None:

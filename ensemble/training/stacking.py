@@ -18,9 +18,9 @@ from ensemble.members.plan import MemberPlan, plan_members
 from ensemble.nets.stacking import why_not_stacked
 from ensemble.training.networks import make_net
 
-LARGEST_STEP = 4_000_000
-"""Weights times rows of a batch: above it members are faster alone. Fitted on two cores without matrix units by
-``python -m examples.benchmarks.stacking``; GPUs take the same, where it errs on the safe side."""
+LARGEST_STEP = 8_000_000
+"""Weights times rows of a batch: above it the smallest stack is slower than its members alone. Fitted on two cores
+without matrix units by ``python -m examples.benchmarks.stacking``; GPUs take the same, and could take more."""
 LARGEST_STACK = 64
 """Beyond it a step costs the same for each member, and a stack that dies loses more."""
 SMALLEST_STACK = 4
