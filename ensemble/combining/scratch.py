@@ -63,11 +63,11 @@ def blocks(values: NDArray[Any]) -> Iterator[slice]:
 
 
 def looked_at(values: NDArray[Any], look: Callable[[NDArray[Any]], T]) -> Iterator[T]:
-    """What ``look`` finds in each of `blocks` of ``(predictors, …)``, found `side_by_side`."""
-    return side_by_side(lambda block: look(values[block]), blocks(values))
+    """What ``look`` finds in each of `blocks` of ``(predictors, …)``, found by `threaded`."""
+    return threaded(lambda block: look(values[block]), blocks(values))
 
 
-def side_by_side(work: Callable[[A], T], parts: Iterable[A]) -> Iterator[T]:
+def threaded(work: Callable[[A], T], parts: Iterable[A]) -> Iterator[T]:
     """What ``work`` finds in each part, in their order, as many of them at a time as there are cores.
 
     numpy lets the interpreter go while it computes, so two threads are nearly twice as fast as one. ``work`` is called

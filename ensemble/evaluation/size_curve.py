@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.combining.predictions import Array, Floats, Integers, Task, combine, regression_mixture
-from ensemble.combining.scratch import added, blocks, side_by_side, together
+from ensemble.combining.scratch import added, blocks, threaded, together
 from ensemble.evaluation.metrics import METRICS, Metrics, metrics, metrics_of_all
 from ensemble.streams import RunPurpose, generator, run_sequence
 
@@ -67,7 +67,7 @@ def size_curve(
                 judged += zip(sized, metrics_of_all(np.stack(stacked), y, task=task), strict=True)
             return judged
 
-        for judged in side_by_side(along, enumerate(orders(predictors, SUBSETS, seed=seed))):
+        for judged in threaded(along, enumerate(orders(predictors, SUBSETS, seed=seed))):
             for size, one in judged:
                 found[size].append(one)
     return [{"predictors": size, **_summary(each, task)} for size, each in found.items()]

@@ -206,10 +206,7 @@ def commit_json(path: StrPath, content: dict[str, Any], *, names: Iterable[StrPa
 
 
 def _sealed(content: dict[str, Any]) -> bytes:
-    """A line for every key, and for every object in a list: what people can read and ``diff`` can tell apart.
-
-    Not indented any deeper, which the standard library does in Python and not in C, in ten times the time.
-    """
+    """A line for every key, and for every object in a list: what people can read and ``diff`` can tell apart."""
     sealed = {**content, SEAL: content_digest(content)}
     return (
         "{\n" + ",\n".join(f"  {_compact(key)}: {_value(sealed[key])}" for key in sealed) + "\n}\n"
