@@ -219,8 +219,16 @@ def _value(value: Any) -> str:
     return _compact(value)
 
 
+def json_line(value: Any) -> bytes:
+    """JSON in one line. NaN stands as itself; what is no Unicode, as bytes of a name in a message, is escaped."""
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:  # pydantic's encoder, several times as fast, refuses a lone surrogate
+        return json.dumps(value).encode()
+
+
 def _compact(value: Any) -> str:
-    return to_json(value).decode()
+    return json_line(value).decode()
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode

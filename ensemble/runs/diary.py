@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from ensemble.runs import atomic
 
@@ -20,7 +20,7 @@ def append(path: Path, what: str, details: dict[str, Any]) -> None:
         DiskError: the disk refused.
     """
     line = {"time": round(time.time(), 3), "event": what, **details}
-    atomic.append_line(path, to_json(line, inf_nan_mode="constants"))
+    atomic.append_line(path, atomic.json_line(line))
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -11,8 +11,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-
 from ensemble.config import RunConfig
 from ensemble.data.dataset import Dataset, DataSpec
 from ensemble.errors import RunError
@@ -209,7 +207,7 @@ class RunStore:
         fingerprints: Iterable[dict[str, Any]],
     ) -> MemberRecord:
         """Write the manifest: from here on the member is done. Its checkpoints and an old failure go."""
-        lines = [to_json(vars(progress), inf_nan_mode="constants") + b"\n" for progress in finished.history]
+        lines = [atomic.json_line(vars(progress)) + b"\n" for progress in finished.history]
         history = atomic.write(self._member_file(plan.index, HISTORY), b"".join(lines))
         seen = list(fingerprints)
         record = MemberRecord(

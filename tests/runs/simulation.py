@@ -401,6 +401,6 @@ def undisturbed(plans: tuple[MemberPlan, ...] = PLANS) -> dict[str, str]:
                     path = f"members/{plan.name}/{name}safetensors"
                     found[path] = hashlib.sha256(content).hexdigest()
             elif isinstance(event, Finished):
-                lines = b"".join(atomic.to_json(asdict(progress)) + b"\n" for progress in event.history)
+                lines = b"".join(atomic.json_line(asdict(progress)) + b"\n" for progress in event.history)
                 found[f"members/{plan.name}/history.jsonl"] = hashlib.sha256(lines).hexdigest()
     return found

@@ -171,3 +171,9 @@ def test_a_file_that_is_cut_while_it_is_read_is_seen(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "read", lambda descriptor, size: b"")
     with pytest.raises(RunError, match="SHA-256"):
         atomic.read_verified(tmp_path / "file", digest)
+
+
+def test_json_of_what_is_no_unicode_is_written_as_its_escape(tmp_path: Path) -> None:
+    """Seen to fail with pydantic's encoder alone: a failure could not be recorded, and the run ended there."""
+    atomic.commit_json(tmp_path / "j", {"evidence": "bad\udcff"})
+    assert json.loads((tmp_path / "j").read_text())["evidence"] == "bad\udcff"
